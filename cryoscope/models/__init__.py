@@ -1,0 +1,1 @@
+"""Networks and pure losses: images -> z, z -> density. Nothing about files, devices or plots."""

@@ -1,0 +1,170 @@
+"""The atomic model: image -> latent -> deformed beads -> image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cryoscope.models.coarse_grain import Beads
+from cryoscope.models.deformers import OffsetMLP
+from cryoscope.models.densities import BeadDensity, BeadShape
+from cryoscope.models.encoders import FourierMLPEncoder
+from cryoscope.models.heads import LatentHead, Posterior
+from cryoscope.models.likelihood import MatchedData, log_likelihood_gain, match_data
+from cryoscope.models.local_frames import CarriedCentres
+from cryoscope.models.restraints import (
+    ClashPotential,
+    PairPotential,
+    bonded_pairs,
+    elastic_pairs,
+)
+from cryoscope.physics.ctf import CTFTable
+from cryoscope.physics.fourier import Band
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Images in a band, with poses and CTF: (B, m) complex, (B, 3, 3), (B, 2), B rows."""
+
+    coefficients: Tensor
+    rotation: Tensor
+    shift_A: Tensor
+    ctf: CTFTable
+
+
+class RestraintSettings(Protocol):
+    """What a restraint needs to know (``training.config.RestraintConfig``)."""
+
+    @property
+    def pairs(self) -> str: ...
+    @property
+    def shape(self) -> str: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def cutoff_A(self) -> float: ...
+    @property
+    def width_A(self) -> float: ...
+    @property
+    def release_fraction(self) -> float: ...
+
+
+class BeadVAE(nn.Module):
+    """Variational autoencoder whose decoder deforms an atomic model.
+
+    Parameters
+    ----------
+    beads
+        The coarse-grained reference.
+    band
+        Coefficients that are trained on.
+    noise_power
+        (m,) noise variance per coefficient.
+    config
+        A ``training.config.TrainConfig``: beads, encoder, latent, deformer and loss are read.
+    """
+
+    noise_power: Tensor
+    encoder_index: Tensor
+
+    def __init__(self, beads: Beads, band: Band, noise_power: Tensor, config: Any) -> None:
+        super().__init__()
+        self.band = band
+        self.register_buffer("noise_power", noise_power)
+        limit = math.inf if config.encoder.resolution_A <= 0 else 1 / config.encoder.resolution_A
+        seen = torch.nonzero(band.k_per_A <= limit).squeeze(1)
+        self.register_buffer("encoder_index", seen, persistent=False)
+        self.head = LatentHead(config.latent.dim, config.latent.kind)
+        self.encoder = FourierMLPEncoder(len(seen), config.encoder.widths, self.head.input_count)
+        self.deformer = OffsetMLP(
+            config.latent.dim,
+            config.deformer.widths,
+            torch.as_tensor(beads.anchor_A),
+            remove_net_motion=config.deformer.remove_net_motion,
+        )
+        self.centres: Callable[[Tensor], Tensor] = (
+            CarriedCentres(beads) if config.beads.centre == "mass" else nn.Identity()
+        )
+        self.shape = BeadShape(beads, config.beads.b_factor_A2)
+        self.free_bits = config.latent.free_bits
+        self.restraints = nn.ModuleDict()
+        self.restraint_weights: dict[str, float] = {}
+        for settings in config.loss.restraints:
+            self._add_restraint(beads, settings)
+
+    def match(self, batch: Batch) -> MatchedData:
+        """The batch folded with CTF, shift and noise."""
+        return match_data(
+            batch.coefficients, batch.ctf, batch.shift_A, self.band, self.noise_power
+        )
+
+    def posterior(self, data: MatchedData) -> Posterior:
+        """Latent posterior of folded images."""
+        posterior: Posterior = self.head(self.encoder(data.matched[:, self.encoder_index]))
+        return posterior
+
+    def encode(self, batch: Batch) -> Posterior:
+        """Latent posterior of a batch."""
+        return self.posterior(self.match(batch))
+
+    def anchors(self, z: Tensor) -> Tensor:
+        """(B, d) -> (B, N, 3) deformed anchor (CA) positions in A."""
+        anchors_A: Tensor = self.deformer(z)
+        return anchors_A
+
+    def density_of(self, anchors_A: Tensor) -> BeadDensity:
+        """The density around given anchors."""
+        sigma_A = self.shape.sigma_A(self.band.pixel_size_A)
+        return BeadDensity(self.centres(anchors_A), self.shape.amplitude, sigma_A)
+
+    def decode(self, z: Tensor) -> BeadDensity:
+        """(B, d) -> densities of B states."""
+        return self.density_of(self.anchors(z))
+
+    def losses(
+        self, batch: Batch, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Posterior, Tensor]:
+        """Named (B,) terms in nats, unweighted KL and weighted restraints; posterior; anchors.
+
+        ``data`` is minus the log-likelihood gained over an empty image.
+        """
+        data = self.match(batch)
+        posterior = self.posterior(data)
+        anchors_A = self.anchors(posterior.sample(generator))
+        density = self.density_of(anchors_A)
+        images = density.project(batch.rotation, self.band.box_size_px, self.band.pixel_size_A)
+        terms = {
+            "data": -log_likelihood_gain(self.band.transform(images), data),
+            "kl": posterior.kl(self.free_bits),
+        }
+        for name, restraint in self.restraints.items():
+            terms[name] = self.restraint_weights[name] * restraint(anchors_A)
+        return terms, posterior, anchors_A
+
+    def _add_restraint(self, beads: Beads, settings: RestraintSettings) -> None:
+        if settings.weight == 0:
+            return
+        if settings.pairs == "clash":
+            potential: nn.Module = ClashPotential(beads.bonded, settings.cutoff_A)
+        else:
+            pairs = (
+                bonded_pairs(beads.bonded)
+                if settings.pairs == "bonds"
+                else elastic_pairs(beads.anchor_A, beads.bonded, settings.cutoff_A)
+            )
+            ends = beads.anchor_A[pairs]
+            distance_A = ((ends[:, 0] - ends[:, 1]) ** 2).sum(1) ** 0.5
+            potential = PairPotential(
+                pairs,
+                distance_A,
+                shape=settings.shape,
+                width_A=settings.width_A,
+                release_fraction=settings.release_fraction,
+            )
+        self.restraints[settings.pairs] = potential
+        self.restraint_weights[settings.pairs] = settings.weight

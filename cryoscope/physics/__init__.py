@@ -1,0 +1,1 @@
+"""Pure differentiable torch: density + pose + CTF -> image. No files, no state."""

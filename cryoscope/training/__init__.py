@@ -1,0 +1,1 @@
+"""One configuration, one loop, a stream of events."""

@@ -1,0 +1,175 @@
+"""The one training configuration: nested frozen records, plain JSON, every field documented.
+
+The command line's help and the window's forms are made from these descriptions. A *preset* is one
+value of :class:`TrainConfig` (see :mod:`cryoscope.training.presets`). Importing this module does
+not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from cryoscope.data import InputError
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=STRICT)
+class DataConfig:
+    """What is trained on, and how it is prepared."""
+
+    particles: str = Field("", description="Particle file (.star)")
+    structure: str = Field("", description="Reference atomic model (.pdb, .cif)")
+    box_size_px: int = Field(
+        64, ge=16, le=1024, multiple_of=2, description="Training box; images are Fourier-cropped"
+    )
+    particle_radius_A: float = Field(
+        0.0, ge=0, description="Background starts here; 0 = from the structure"
+    )
+    contrast: Literal["auto", "bright", "dark"] = Field(
+        "auto", description="Protein bright or dark in the images; auto = detected"
+    )
+    low_pass_A: float = Field(0.0, ge=0, description="Finest resolution trained; 0 = Nyquist")
+    cache_dir: str = Field("", description="Folder of the particle cache; empty = in the run")
+
+
+@dataclass(frozen=True, config=STRICT)
+class BeadConfig:
+    """How the structure becomes beads, and what a bead looks like."""
+
+    coarse_grain: Literal["CA"] = Field("CA", description="One bead per residue")
+    centre: Literal["CA", "mass"] = Field(
+        "mass", description="Bead at the CA, or at the residue's centre carried by the CA frame"
+    )
+    amplitude: Literal["electrons", "form-factor"] = Field(
+        "form-factor", description="Bead mass: electrons Z, or electron scattering f_e(0)"
+    )
+    b_factor_A2: float = Field(
+        60.0, ge=0, description="Blur of every atom, exp(-B k^2 / 4), on top of the residue's size"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class EncoderConfig:
+    """Network from image to latent."""
+
+    kind: Literal["fourier-mlp"] = Field(
+        "fourier-mlp", description="MLP on the un-shifted, phase-flipped Fourier coefficients"
+    )
+    widths: tuple[int, ...] = Field((512, 256, 128), description="Hidden widths")
+    resolution_A: float = Field(
+        6.0, ge=0, description="Finest resolution the encoder sees; 0 = Nyquist"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class LatentConfig:
+    """The latent variable."""
+
+    dim: int = Field(8, ge=1, le=128, description="Number of latent dimensions")
+    kind: Literal["gaussian", "deterministic"] = Field(
+        "gaussian", description="Gaussian posterior with KL, or a plain autoencoder"
+    )
+    free_bits: float = Field(0.0, ge=0, description="KL below this many nats per dim is free")
+
+
+@dataclass(frozen=True, config=STRICT)
+class DeformerConfig:
+    """Network from latent to deformation."""
+
+    kind: Literal["offset-mlp"] = Field("offset-mlp", description="z -> one offset per bead")
+    widths: tuple[int, ...] = Field((256, 512), description="Hidden widths")
+    remove_net_motion: bool = Field(
+        False, description="Project out net translation and rotation of the deformation"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class RestraintConfig:
+    """One pair potential: which pairs, what shape, which weight."""
+
+    pairs: Literal["bonds", "elastic", "clash"] = Field("bonds", description="Which bead pairs")
+    shape: Literal["quadratic", "robust", "log", "repulsive"] = Field(
+        "quadratic", description="Energy of a pair as a function of its distance"
+    )
+    weight: float = Field(1.0, ge=0, description="Weight against the log-likelihood, per A^2")
+    cutoff_A: float = Field(12.0, gt=0, description="Pairs closer than this in the reference")
+    width_A: float = Field(1.0, gt=0, description="Robust: strain beyond which a pair gives way")
+    release_fraction: float = Field(
+        0.0, ge=0, lt=1, description="Elastic: share of the most variable pairs set free each step"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class LossConfig:
+    """Data term, its scale, and the prior."""
+
+    kl_weight: float = Field(1.0, ge=0, description="Weight of the KL divergence in nats")
+    kl_warmup_steps: int = Field(500, ge=0, description="Steps over which the KL weight rises")
+    whiten: bool = Field(True, description="Weight each resolution shell by its noise power")
+    restraints: tuple[RestraintConfig, ...] = Field((), description="Pair potentials")
+
+
+@dataclass(frozen=True, config=STRICT)
+class OptimiserConfig:
+    """How the parameters move, and for how long."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's peak learning rate")
+    final_learning_rate: float = Field(2e-5, ge=0, description="Reached by a cosine at the end")
+    warmup_steps: int = Field(100, ge=0, description="Linear rise of the learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
+    batch_size: int = Field(128, ge=1, description="Images per step")
+    epochs: int = Field(30, ge=1, description="Passes through the particles")
+    minutes: float = Field(0.0, ge=0, description="Stop after this much training; 0 = epochs")
+    gradient_clip: float = Field(0.0, ge=0, description="Largest gradient norm; 0 = off")
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainConfig:
+    """Everything a run needs to be made again."""
+
+    preset: str = Field("cryoscope-default", description="Preset this configuration started from")
+    model: str = Field("bead-vae", description="Registered model")
+    data: DataConfig = DataConfig()
+    beads: BeadConfig = BeadConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    latent: LatentConfig = LatentConfig()
+    deformer: DeformerConfig = DeformerConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    seed: int = Field(0, ge=0, description="Seed of weights, order and latent noise")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    threads: int = Field(0, ge=0, description="CPU threads of the trainer; 0 = chosen")
+    checkpoint_s: float = Field(60.0, gt=0, description="Seconds between checkpoints")
+    live_s: float = Field(2.0, gt=0, description="Seconds between refreshes of the live latents")
+
+
+_ADAPTER: TypeAdapter[TrainConfig] = TypeAdapter(TrainConfig)
+
+
+def config_to_json(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as plain JSON values."""
+    return _ADAPTER.dump_python(config, mode="json")
+
+
+def config_from_json(values: Any, *, file: str | None = None) -> TrainConfig:
+    """The configuration from plain JSON values.
+
+    Raises
+    ------
+    InputError
+        Naming the first field that is unknown or out of range.
+    """
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"setting {field!r}: {first['msg']}",
+            file=file,
+            cure="Correct or remove it; `cryoscope train --help` lists the settings",
+        ) from error

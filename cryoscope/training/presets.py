@@ -1,0 +1,56 @@
+"""Presets: one configuration per method. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+from cryoscope.data import InputError
+from cryoscope.training.config import LossConfig, RestraintConfig, TrainConfig
+
+DEFAULT_PRESET = "cryoscope-default"
+
+_PRESETS: dict[str, tuple[str, TrainConfig]] = {
+    DEFAULT_PRESET: (
+        "Deforms your atomic model (one bead per residue) to fit every particle; "
+        "8-D Gaussian latent, bond, elastic and clash restraints.",
+        TrainConfig(
+            preset=DEFAULT_PRESET,
+            loss=LossConfig(
+                restraints=(
+                    RestraintConfig(pairs="bonds", shape="quadratic", weight=10.0),
+                    RestraintConfig(
+                        pairs="elastic", shape="robust", weight=0.05, release_fraction=0.2
+                    ),
+                    RestraintConfig(pairs="clash", shape="repulsive", weight=1.0, cutoff_A=4.0),
+                )
+            ),
+        ),
+    ),
+}
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of the presets, the default first."""
+    return tuple(_PRESETS)
+
+
+def preset_summary(name: str) -> str:
+    """What a preset does, in two lines for a biologist."""
+    return _find(name)[0]
+
+
+def preset(name: str) -> TrainConfig:
+    """The configuration of a preset.
+
+    Raises
+    ------
+    InputError
+        For a name that is not a preset, with the names that are.
+    """
+    return _find(name)[1]
+
+
+def _find(name: str) -> tuple[str, TrainConfig]:
+    if name not in _PRESETS:
+        raise InputError(
+            f"there is no preset {name!r}", cure=f"Choose one of: {', '.join(_PRESETS)}"
+        )
+    return _PRESETS[name]
