@@ -7,7 +7,7 @@
     ``F_image(k) = F_volume(R.T @ (kx, ky, 0))``.
 4.  RELION angles: ``R = Rotation.from_euler("ZYZ", [rot, tilt, psi], degrees=True).inv()``.
     cryoSPARC poses: ``R = expmap(pose).T``; the zero vector is the identity.
-5.  ``shift_A = -rlnOrigin{X,Y}Angst``: the particle's centre lies at ``+shift_A`` from the centre of
+5.  ``shift_A = -rlnOrigin{X,Y}Angst``: the particle's centre lies at ``+shift_A`` from that of
     the image. The model is shifted, never the data: phase ``exp(-2 pi i k . shift)``.
 6.  One FFT pair (``physics.fourier``): DC in the corner, real-space origin in the centre;
     frequencies in 1/A.
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 FloatArray = NDArray[np.floating]
 
@@ -55,6 +54,8 @@ def rotation_from_relion_deg(euler_deg: ArrayLike) -> NDArray[np.float64]:
     angles = np.asarray(euler_deg, dtype=np.float64).reshape(-1, 3)
     if len(angles) == 0:
         return np.zeros((0, 3, 3))
+    from scipy.spatial.transform import Rotation  # half a second that many callers do not need
+
     return Rotation.from_euler("ZYZ", angles, degrees=True).inv().as_matrix()
 
 
@@ -82,6 +83,8 @@ def rotation_from_cryosparc(pose: ArrayLike) -> NDArray[np.float64]:
     vectors = np.asarray(pose, dtype=np.float64).reshape(-1, 3)
     if len(vectors) == 0:
         return np.zeros((0, 3, 3))
+    from scipy.spatial.transform import Rotation
+
     return Rotation.from_rotvec(vectors).inv().as_matrix()
 
 
@@ -90,6 +93,8 @@ def cryosparc_from_rotation(rotation: ArrayLike) -> NDArray[np.float64]:
     matrices = np.asarray(rotation, dtype=np.float64).reshape(-1, 3, 3)
     if len(matrices) == 0:
         return np.zeros((0, 3))
+    from scipy.spatial.transform import Rotation
+
     return Rotation.from_matrix(matrices).inv().as_rotvec()
 
 
@@ -106,9 +111,10 @@ def relion_origin_from_shift_A(shift_A: ArrayLike) -> FloatArray:
 def electron_wavelength_A(voltage_kv: ArrayLike) -> FloatArray:
     """Relativistic electron wavelength in A: 12.2639 / sqrt(V + 0.97845e-6 V^2), V in volt."""
     volt = np.asarray(voltage_kv, dtype=np.float64) * 1e3
-    return 12.2639 / np.sqrt(volt + 0.97845e-6 * volt**2)
+    return np.asarray(12.2639 / np.sqrt(volt + 0.97845e-6 * volt**2))
 
 
 def centred_coordinates_A(box_size_px: int, pixel_size_A: float) -> NDArray[np.float64]:
     """Positions in A of the samples of a box along one axis; the origin is sample n // 2."""
-    return (np.arange(box_size_px) - box_size_px // 2) * float(pixel_size_A)
+    index = np.arange(box_size_px, dtype=np.float64) - box_size_px // 2
+    return index * pixel_size_A

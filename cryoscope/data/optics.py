@@ -64,7 +64,7 @@ class CTFParams:
     def uniform(
         cls, count: int, defocus_A: float | NDArray[np.floating], *, astigmatism_A: float = 0.0
     ) -> CTFParams:
-        """Parameters of ``count`` particles of one optics group, without phase plate or envelope."""
+        """``count`` particles of one optics group, without phase plate or envelope."""
         defocus = np.broadcast_to(np.asarray(defocus_A, dtype=np.float64), (count,))
         return cls(
             defocus_u_A=defocus + astigmatism_A / 2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,23 +35,6 @@ class Batch:
     rotation: Tensor
     shift_A: Tensor
     ctf: CTFTable
-
-
-class RestraintSettings(Protocol):
-    """What a restraint needs to know (``training.config.RestraintConfig``)."""
-
-    @property
-    def pairs(self) -> str: ...
-    @property
-    def shape(self) -> str: ...
-    @property
-    def weight(self) -> float: ...
-    @property
-    def cutoff_A(self) -> float: ...
-    @property
-    def width_A(self) -> float: ...
-    @property
-    def release_fraction(self) -> float: ...
 
 
 class BeadVAE(nn.Module):
@@ -99,9 +82,7 @@ class BeadVAE(nn.Module):
 
     def match(self, batch: Batch) -> MatchedData:
         """The batch folded with CTF, shift and noise."""
-        return match_data(
-            batch.coefficients, batch.ctf, batch.shift_A, self.band, self.noise_power
-        )
+        return match_data(batch.coefficients, batch.ctf, batch.shift_A, self.band, self.noise_power)
 
     def posterior(self, data: MatchedData) -> Posterior:
         """Latent posterior of folded images."""
@@ -146,7 +127,7 @@ class BeadVAE(nn.Module):
             terms[name] = self.restraint_weights[name] * restraint(anchors_A)
         return terms, posterior, anchors_A
 
-    def _add_restraint(self, beads: Beads, settings: RestraintSettings) -> None:
+    def _add_restraint(self, beads: Beads, settings: Any) -> None:
         if settings.weight == 0:
             return
         if settings.pairs == "clash":

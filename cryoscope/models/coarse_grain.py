@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import gemmi
 import numpy as np
@@ -50,7 +51,11 @@ class Beads:
 
 
 def coarse_grain(
-    structure: Structure, *, centre: str = "mass", amplitude: str = "form-factor", file: str = ""
+    structure: Structure,
+    *,
+    centre: str = "mass",
+    amplitude: str = "form-factor",
+    file: str | Path = "",
 ) -> Beads:
     """One bead per residue at or around its CA; hydrogens are left out.
 
@@ -104,7 +109,7 @@ def coarse_grain(
     return Beads(
         anchor_A=anchor_A,
         centre_A=anchor_A if centre == "CA" else middle[kept],
-        amplitude=total[kept],
+        amplitude=total[kept].astype(np.float64),
         variance_A2=own[kept],
         bonded=same_chain & near,
         structure=chosen,

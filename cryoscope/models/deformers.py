@@ -11,7 +11,7 @@ from cryoscope.models.encoders import mlp
 
 
 class OffsetMLP(nn.Module):
-    """z -> one offset per anchor; the last layer starts at zero, so training starts at the reference.
+    """z -> one offset per anchor; its last layer starts at zero: training starts at the reference.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class OffsetMLP(nn.Module):
 
 
 def rigid_basis(reference_A: Tensor) -> Tensor:
-    """(3N, 6) orthonormal basis of net translations and infinitesimal rotations about the centre."""
+    """(3N, 6) orthonormal basis of net translations and small rotations about the centre."""
     centred = (reference_A - reference_A.mean(0)).double()
     axes = torch.eye(3, dtype=torch.float64)
     columns = [axis.expand_as(centred).reshape(-1) for axis in axes]

@@ -51,7 +51,7 @@ def match_data(
 def log_likelihood_gain(projection: Tensor, data: MatchedData) -> Tensor:
     """(B,) nats by which each image is better explained by its projection than by nothing.
 
-    With the least-squares scale ``a = <X, Y> / <X, X>`` (not below zero) the Gaussian log-likelihood
+    With the least-squares scale ``a = <X, Y> / <X, X>`` (not below zero) the log-likelihood
     rises by ``<X, Y>^2 / (2 <X, X>)`` over that of an empty image.
 
     Parameters

@@ -17,6 +17,7 @@ class CarriedCentres(nn.Module):
     """
 
     before: Tensor
+    here: Tensor
     after: Tensor
     local_offset: Tensor
 

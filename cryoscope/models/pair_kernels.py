@@ -13,7 +13,7 @@ QUADRATIC, ROBUST, LOG = 0, 1, 2
 MIN_SQUARE_A2 = 1e-2
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def _pair(d2: float, d0: float, shape: int, width: float) -> tuple[float, float]:
     """Energy and dE/d(d^2) * 2, i.e. the factor of the difference vector in the gradient."""
     if shape == LOG:
@@ -29,7 +29,7 @@ def _pair(d2: float, d0: float, shape: int, width: float) -> tuple[float, float]
     return delta * delta / soft, 2.0 * delta / (soft * soft * d)
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def pair_energy(
     coords: Any, pairs: Any, d0: Any, pair_weight: Any, shape: int, width: float, grad: Any
 ) -> Any:
@@ -59,7 +59,7 @@ def pair_energy(
     return energy
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def clash_energy(coords: Any, bonded: Any, distance: float, grad: Any) -> Any:
     """Sum of ``(distance - d)^2`` over all pairs closer than ``distance`` but bonded neighbours.
 
@@ -100,7 +100,7 @@ def clash_energy(coords: Any, bonded: Any, distance: float, grad: Any) -> Any:
     return energy
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def distance_variance(coords: Any, pairs: Any) -> Any:
     """(P,) variance over the structures of each pair's distance."""
     batch = coords.shape[0]

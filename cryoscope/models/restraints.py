@@ -57,10 +57,12 @@ class PairPotential(nn.Module):
     shape, width_A
         See above.
     release_fraction
-        The share of pairs whose distance varies most over the batch is set free (cryoSTAR's gate, on
-        the variance of the distance). Refreshed every ``gate_every`` calls; part of the state.
+        The share of pairs whose distance varies most over the batch is set free (cryoSTAR's gate,
+        on the variance of the distance). Refreshed every ``gate_every`` calls; part of the state.
     """
 
+    pairs: Tensor
+    d0_A: Tensor
     gate: Tensor
     calls: Tensor
 
@@ -108,6 +110,8 @@ class PairPotential(nn.Module):
 
 class ClashPotential(nn.Module):
     """Sum of ``(distance - d)^2`` over all non-bonded pairs closer than ``distance``."""
+
+    bonded: Tensor
 
     def __init__(self, bonded: NDArray[np.bool_], distance_A: float = 4.0) -> None:
         super().__init__()
@@ -168,7 +172,7 @@ class _PairEnergy(torch.autograd.Function):
         return torch.from_numpy(energy).float()
 
     @staticmethod
-    def backward(ctx: Any, grad_energy: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_energy: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_energy[:, None, None], None
 
@@ -184,6 +188,6 @@ class _ClashEnergy(torch.autograd.Function):
         return torch.from_numpy(energy).float()
 
     @staticmethod
-    def backward(ctx: Any, grad_energy: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_energy: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_energy[:, None, None], None

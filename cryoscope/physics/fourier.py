@@ -7,7 +7,7 @@ are equal on both sides (Parseval).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -77,6 +77,16 @@ class Band:
     def __len__(self) -> int:
         return len(self.index)
 
+    def to(self, device: torch.device | str) -> Band:
+        """The same band on another device."""
+        moved: dict[str, Any] = {
+            f.name: value.to(device)
+            if isinstance(value := getattr(self, f.name), Tensor)
+            else value
+            for f in fields(self)
+        }
+        return Band(**moved)
+
     @property
     def shell_count(self) -> int:
         """Number of shells, DC included."""
@@ -84,7 +94,7 @@ class Band:
 
     def transform(self, images: Tensor) -> Tensor:
         """(B, n, n) real images -> (B, m) complex coefficients about the centre of the box."""
-        return _BandTransform.apply(images, self)  # type: ignore[no-any-return, no-untyped-call]
+        return _BandTransform.apply(images, self)  # type: ignore[no-untyped-call]
 
     def embed(self, coefficients: Tensor) -> Tensor:
         """(B, m) coefficients -> (B, n, n) band-limited real images (inverse of transform)."""
@@ -129,7 +139,7 @@ def make_band(
 
 
 class _BandTransform(torch.autograd.Function):
-    """rfft2 and gather; its backward is one inverse real FFT (torch's own does a full complex one)."""
+    """rfft2 and gather; backward is one inverse real FFT, where torch's own is a complex one."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, band: Band) -> Tensor:
@@ -138,7 +148,7 @@ class _BandTransform(torch.autograd.Function):
         return half.index_select(1, band.index) * band.sign
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         # irfft2 counts every column but the first and last twice: divide by that.
         band: Band = ctx.band
         return band.embed(gradient / band.weight), None

@@ -1,7 +1,7 @@
 """Gaussian beads to images: a fast local splat and the dense separable reference.
 
-Both evaluate ``A (2 pi s^2)^-1 exp(-r^2 / 2 s^2)`` (convention 9 summed over z) at the pixel centres
-of a box whose origin is sample n // 2, in mass per A^2.
+Both evaluate ``A (2 pi s^2)^-1 exp(-r^2 / 2 s^2)`` (convention 9 summed over z) at the pixel
+centres of a box whose origin is sample n // 2, in mass per A^2.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def project_splat(
         When a bead is wider than the kernel's window allows.
     """
     if 2 * reach * float(sigma_A.detach().max()) / pixel_size_A > MAX_WINDOW_PX - 2:
-        raise ValueError(f"a bead of sigma {float(sigma_A.detach().max()):.1f} A is too wide for the splat")
+        raise ValueError(
+            f"a bead of sigma {float(sigma_A.detach().max()):.1f} A is too wide for the splat"
+        )
     images: Tensor = _Splat.apply(xy_A, amplitude, sigma_A, box_size_px, pixel_size_A, reach)  # type: ignore[no-untyped-call]
     return images
 
@@ -98,7 +100,7 @@ class _Splat(torch.autograd.Function):
         return images
 
     @staticmethod
-    def backward(ctx: Any, grad_images: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_images: Tensor) -> tuple[Tensor | None, ...]:
         xy_px, mass, sigma_px = ctx.saved_tensors
         grad_xy = torch.empty_like(xy_px)
         want_bead = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]

@@ -14,16 +14,16 @@ from numba import njit, prange
 MAX_WINDOW_PX = 512
 
 
-@njit(cache=True, fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True, inline="always")
 def _window(centre_px: float, reach_px: float, n: int) -> tuple[int, int]:
-    first = max(0, int(math.ceil(centre_px - reach_px)))
-    last = min(n - 1, int(math.floor(centre_px + reach_px)))
+    first = max(0, math.ceil(centre_px - reach_px))
+    last = min(n - 1, math.floor(centre_px + reach_px))
     return first, last
 
 
-@njit(cache=True, fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True, inline="always")
 def _profile(first: int, last: int, centre_px: float, rate: float, out: Any) -> None:
-    """``out[i] = exp(-rate (first + i - centre)^2)`` by recurrence: two exponentials, not one a pixel."""
+    """``out[i] = exp(-rate (first + i - centre)^2)`` by recurrence: three exponentials in all."""
     offset = first - centre_px
     value = math.exp(-rate * offset * offset)
     ratio = math.exp(-rate * (2.0 * offset + 1.0))
@@ -34,7 +34,7 @@ def _profile(first: int, last: int, centre_px: float, rate: float, out: Any) -> 
         ratio *= step
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def splat_forward(
     xy_px: Any, amplitude: Any, sigma_px: Any, pixel_area_A2: float, reach: float, images: Any
 ) -> None:
@@ -77,7 +77,7 @@ def splat_forward(
                     row[x0 + ix] += factor * gx[ix]
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def splat_backward(
     xy_px: Any,
     amplitude: Any,

@@ -21,34 +21,51 @@ STRICT = ConfigDict(extra="forbid")
 class DataConfig:
     """What is trained on, and how it is prepared."""
 
-    particles: str = Field("", description="Particle file (.star)")
-    structure: str = Field("", description="Reference atomic model (.pdb, .cif)")
+    particles: str = Field(default="", description="Particle file (.star)")
+    structure: str = Field(default="", description="Reference atomic model (.pdb, .cif)")
     box_size_px: int = Field(
-        64, ge=16, le=1024, multiple_of=2, description="Training box; images are Fourier-cropped"
+        default=64,
+        ge=16,
+        le=1024,
+        multiple_of=2,
+        description="Training box; images are Fourier-cropped",
     )
     particle_radius_A: float = Field(
-        0.0, ge=0, description="Background starts here; 0 = from the structure"
+        default=0.0, ge=0, description="Background starts here; 0 = from the structure"
     )
     contrast: Literal["auto", "bright", "dark"] = Field(
-        "auto", description="Protein bright or dark in the images; auto = detected"
+        default="auto", description="Protein bright or dark in the images; auto = detected"
     )
-    low_pass_A: float = Field(0.0, ge=0, description="Finest resolution trained; 0 = Nyquist")
-    cache_dir: str = Field("", description="Folder of the particle cache; empty = in the run")
+    low_pass_A: float = Field(
+        default=0.0, ge=0, description="Finest resolution trained; 0 = Nyquist"
+    )
+    structure_origin: Literal["auto", "centre", "corner"] = Field(
+        default="auto",
+        description="Where the map that the structure was fitted to has its origin: in the centre "
+        "of the box (as after cryoscope simulate) or in its corner (as RELION maps in ChimeraX)",
+    )
+    cache_dir: str = Field(
+        default="",
+        description="Folder of the particle cache; empty = cryoscope-cache beside the particles",
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
 class BeadConfig:
     """How the structure becomes beads, and what a bead looks like."""
 
-    coarse_grain: Literal["CA"] = Field("CA", description="One bead per residue")
+    coarse_grain: Literal["CA"] = Field(default="CA", description="One bead per residue")
     centre: Literal["CA", "mass"] = Field(
-        "mass", description="Bead at the CA, or at the residue's centre carried by the CA frame"
+        default="mass",
+        description="Bead at the CA, or at the residue's centre carried by the CA frame",
     )
     amplitude: Literal["electrons", "form-factor"] = Field(
-        "form-factor", description="Bead mass: electrons Z, or electron scattering f_e(0)"
+        default="form-factor", description="Bead mass: electrons Z, or electron scattering f_e(0)"
     )
     b_factor_A2: float = Field(
-        60.0, ge=0, description="Blur of every atom, exp(-B k^2 / 4), on top of the residue's size"
+        default=60.0,
+        ge=0,
+        description="Blur of every atom, exp(-B k^2 / 4), on top of the residue's size",
     )
 
 
@@ -57,11 +74,12 @@ class EncoderConfig:
     """Network from image to latent."""
 
     kind: Literal["fourier-mlp"] = Field(
-        "fourier-mlp", description="MLP on the un-shifted, phase-flipped Fourier coefficients"
+        default="fourier-mlp",
+        description="MLP on the un-shifted, phase-flipped Fourier coefficients",
     )
-    widths: tuple[int, ...] = Field((512, 256, 128), description="Hidden widths")
+    widths: tuple[int, ...] = Field(default=(512, 256, 128), description="Hidden widths")
     resolution_A: float = Field(
-        6.0, ge=0, description="Finest resolution the encoder sees; 0 = Nyquist"
+        default=6.0, ge=0, description="Finest resolution the encoder sees; 0 = Nyquist"
     )
 
 
@@ -69,21 +87,25 @@ class EncoderConfig:
 class LatentConfig:
     """The latent variable."""
 
-    dim: int = Field(8, ge=1, le=128, description="Number of latent dimensions")
+    dim: int = Field(default=8, ge=1, le=128, description="Number of latent dimensions")
     kind: Literal["gaussian", "deterministic"] = Field(
-        "gaussian", description="Gaussian posterior with KL, or a plain autoencoder"
+        default="gaussian", description="Gaussian posterior with KL, or a plain autoencoder"
     )
-    free_bits: float = Field(0.0, ge=0, description="KL below this many nats per dim is free")
+    free_bits: float = Field(
+        default=0.0, ge=0, description="KL below this many nats per dim is free"
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
 class DeformerConfig:
     """Network from latent to deformation."""
 
-    kind: Literal["offset-mlp"] = Field("offset-mlp", description="z -> one offset per bead")
-    widths: tuple[int, ...] = Field((256, 512), description="Hidden widths")
+    kind: Literal["offset-mlp"] = Field(
+        default="offset-mlp", description="z -> one offset per bead"
+    )
+    widths: tuple[int, ...] = Field(default=(256, 512), description="Hidden widths")
     remove_net_motion: bool = Field(
-        False, description="Project out net translation and rotation of the deformation"
+        default=False, description="Project out net translation and rotation of the deformation"
     )
 
 
@@ -91,15 +113,26 @@ class DeformerConfig:
 class RestraintConfig:
     """One pair potential: which pairs, what shape, which weight."""
 
-    pairs: Literal["bonds", "elastic", "clash"] = Field("bonds", description="Which bead pairs")
-    shape: Literal["quadratic", "robust", "log", "repulsive"] = Field(
-        "quadratic", description="Energy of a pair as a function of its distance"
+    pairs: Literal["bonds", "elastic", "clash"] = Field(
+        default="bonds", description="Which bead pairs"
     )
-    weight: float = Field(1.0, ge=0, description="Weight against the log-likelihood, per A^2")
-    cutoff_A: float = Field(12.0, gt=0, description="Pairs closer than this in the reference")
-    width_A: float = Field(1.0, gt=0, description="Robust: strain beyond which a pair gives way")
+    shape: Literal["quadratic", "robust", "log", "repulsive"] = Field(
+        default="quadratic", description="Energy of a pair as a function of its distance"
+    )
+    weight: float = Field(
+        default=1.0, ge=0, description="Weight against the log-likelihood, per A^2"
+    )
+    cutoff_A: float = Field(
+        default=12.0, gt=0, description="Pairs closer than this in the reference"
+    )
+    width_A: float = Field(
+        default=1.0, gt=0, description="Robust: strain beyond which a pair gives way"
+    )
     release_fraction: float = Field(
-        0.0, ge=0, lt=1, description="Elastic: share of the most variable pairs set free each step"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Elastic: share of the most variable pairs set free each step",
     )
 
 
@@ -107,32 +140,42 @@ class RestraintConfig:
 class LossConfig:
     """Data term, its scale, and the prior."""
 
-    kl_weight: float = Field(1.0, ge=0, description="Weight of the KL divergence in nats")
-    kl_warmup_steps: int = Field(500, ge=0, description="Steps over which the KL weight rises")
-    whiten: bool = Field(True, description="Weight each resolution shell by its noise power")
-    restraints: tuple[RestraintConfig, ...] = Field((), description="Pair potentials")
+    kl_weight: float = Field(default=1.0, ge=0, description="Weight of the KL divergence in nats")
+    kl_warmup_steps: int = Field(
+        default=500, ge=0, description="Steps over which the KL weight rises"
+    )
+    whiten: bool = Field(
+        default=True, description="Weight each resolution shell by its noise power"
+    )
+    restraints: tuple[RestraintConfig, ...] = Field(default=(), description="Pair potentials")
 
 
 @dataclass(frozen=True, config=STRICT)
 class OptimiserConfig:
     """How the parameters move, and for how long."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW's peak learning rate")
-    final_learning_rate: float = Field(2e-5, ge=0, description="Reached by a cosine at the end")
-    warmup_steps: int = Field(100, ge=0, description="Linear rise of the learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
-    batch_size: int = Field(128, ge=1, description="Images per step")
-    epochs: int = Field(30, ge=1, description="Passes through the particles")
-    minutes: float = Field(0.0, ge=0, description="Stop after this much training; 0 = epochs")
-    gradient_clip: float = Field(0.0, ge=0, description="Largest gradient norm; 0 = off")
+    learning_rate: float = Field(default=1e-3, gt=0, description="AdamW's peak learning rate")
+    final_learning_rate: float = Field(
+        default=2e-5, ge=0, description="Reached by a cosine at the end"
+    )
+    warmup_steps: int = Field(default=100, ge=0, description="Linear rise of the learning rate")
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's decoupled weight decay")
+    batch_size: int = Field(default=128, ge=1, description="Images per step")
+    epochs: int = Field(default=30, ge=1, description="Passes through the particles")
+    minutes: float = Field(
+        default=0.0, ge=0, description="Stop after this much training; 0 = epochs"
+    )
+    gradient_clip: float = Field(default=0.0, ge=0, description="Largest gradient norm; 0 = off")
 
 
 @dataclass(frozen=True, config=STRICT)
 class TrainConfig:
     """Everything a run needs to be made again."""
 
-    preset: str = Field("cryoscope-default", description="Preset this configuration started from")
-    model: str = Field("bead-vae", description="Registered model")
+    preset: str = Field(
+        default="cryoscope-default", description="Preset this configuration started from"
+    )
+    model: str = Field(default="bead-vae", description="Registered model")
     data: DataConfig = DataConfig()
     beads: BeadConfig = BeadConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -140,11 +183,13 @@ class TrainConfig:
     deformer: DeformerConfig = DeformerConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
-    seed: int = Field(0, ge=0, description="Seed of weights, order and latent noise")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    threads: int = Field(0, ge=0, description="CPU threads of the trainer; 0 = chosen")
-    checkpoint_s: float = Field(60.0, gt=0, description="Seconds between checkpoints")
-    live_s: float = Field(2.0, gt=0, description="Seconds between refreshes of the live latents")
+    seed: int = Field(default=0, ge=0, description="Seed of weights, order and latent noise")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    threads: int = Field(default=0, ge=0, description="CPU threads of the trainer; 0 = chosen")
+    checkpoint_s: float = Field(default=60.0, gt=0, description="Seconds between checkpoints")
+    live_s: float = Field(
+        default=2.0, gt=0, description="Seconds between refreshes of the live latents"
+    )
 
 
 _ADAPTER: TypeAdapter[TrainConfig] = TypeAdapter(TrainConfig)

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Work before training: ``done`` of ``total`` units of ``stage`` (e.g. ``"reading particles"``)."""
+    """Work before training: ``done`` of ``total`` units of a named stage."""
 
     stage: str
     done: int
@@ -89,7 +89,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class RunFailed:
-    """The run ended by an error. ``message`` is one line; ``user_error`` means the input's fault."""
+    """The run ended by an error. ``message`` is one line; ``user_error``: the input's fault."""
 
     message: str
     user_error: bool = False

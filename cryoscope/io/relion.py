@@ -1,0 +1,185 @@
+"""RELION particles: read with their images, written anew, and exported as rows of their file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cryoscope.conventions import relion_deg_from_rotation, relion_origin_from_shift_A
+from cryoscope.data import InputError, Particles, ParticleSource
+from cryoscope.io.relion_table import ParticleTable, read_particle_table
+from cryoscope.io.stack import StackImages
+from cryoscope.io.star import read_star, write_star, write_star_rows
+
+_NAMED_AT_MOST = 3
+
+
+def read_particles(star: str | Path, *, search: Sequence[str | Path] = ()) -> Particles:
+    """Read a RELION particle file; images stay on the disk until they are asked for.
+
+    Stacks are looked for as they are named (from the working folder), from the file's folder and
+    its parents, from the `search` folders, and by their bare name in the file's folder and the
+    `search` folders.
+
+    Parameters
+    ----------
+    star
+        Particles of RELION 3.0, 3.1, 4 or 5.
+    search
+        Further folders to look for stacks in.
+
+    Raises
+    ------
+    InputError
+        See `read_particle_table` for the file, `StackImages.open` for the stacks; all missing
+        stacks are reported at once.
+    """
+    star = Path(star)
+    table = read_particle_table(star)
+    files = _find_stacks(table, [Path(folder).absolute() for folder in search])
+    images = StackImages.open(files, table.stack_index, table.frame, table=star)
+    announced = table.optics[0].box_size_px
+    if announced not in (0, images.box_size_px):
+        raise InputError(
+            f"_rlnImageSize is {announced} but the images of {files[0]} are "
+            f"{images.box_size_px} px: their pixel size is unknown",
+            file=star,
+            row=1,
+            cure="Give the stacks that belong to this file, or correct _rlnImageSize and "
+            "_rlnImagePixelSize",
+        )
+    return Particles(
+        images=images,
+        optics=tuple(replace(group, box_size_px=images.box_size_px) for group in table.optics),
+        ctf=table.ctf,
+        poses=table.poses,
+        half_set=table.half_set,
+        uid=table.uid,
+        source=ParticleSource(star.absolute(), np.arange(len(table.uid), dtype=np.int64)),
+    )
+
+
+def export_subset(particles: Particles, mask: ArrayLike, out: str | Path) -> None:
+    """Write the rows of the user's own file that belong to some particles, unchanged.
+
+    Parameters
+    ----------
+    particles
+        Particles read by `read_particles` (or taken from such).
+    mask
+        (N,) True for the particles to write.
+    out
+        File to write (atomically).
+
+    Raises
+    ------
+    InputError
+        The selection is empty, the file has changed since it was read, or `out` is that file or
+        cannot be written.
+    """
+    chosen = np.asarray(mask, dtype=bool)
+    if chosen.shape != (len(particles),):
+        raise ValueError(f"a mask of shape {chosen.shape} for {len(particles)} particles")
+    row = particles.source.row[chosen]
+    star = read_star(particles.source.file)
+    block = star.particle_block()
+    inside = row < block.rows
+    names = block.text("_rlnImageName")[row[inside]].tolist()
+    for name, uid in zip(names, particles.uid[chosen][inside].tolist(), strict=True):
+        if uid != name and uid.rpartition("#")[0] != name:
+            raise InputError(
+                f"the file has changed since it was read ({uid} is now {name})",
+                file=star.path,
+                cure="Read the particles again",
+            )
+    write_star_rows(star, row, out)
+
+
+def write_particle_star(
+    path: str | Path, particles: Particles, image_names: Sequence[str] | NDArray[np.str_]
+) -> None:
+    """Write particles as a new RELION 3.1+ file (atomically).
+
+    Parameters
+    ----------
+    path
+        File to write.
+    particles
+        N particles; without poses, no angles and origins are written.
+    image_names
+        (N,) ``000001@stack.mrcs``, relative to the folder of `path`.
+
+    Raises
+    ------
+    InputError
+        A name cannot stand in a STAR file, or the file cannot be written.
+    """
+    groups = particles.optics
+    optics: dict[str, ArrayLike] = {
+        "rlnOpticsGroupName": [group.name for group in groups],
+        "rlnOpticsGroup": np.arange(1, len(groups) + 1),
+        "rlnImagePixelSize": [group.pixel_size_A for group in groups],
+        "rlnImageSize": [group.box_size_px for group in groups],
+        "rlnVoltage": [group.voltage_kv for group in groups],
+        "rlnSphericalAberration": [group.spherical_aberration_mm for group in groups],
+        "rlnAmplitudeContrast": [group.amplitude_contrast for group in groups],
+        "rlnImageDimensionality": np.full(len(groups), 2),
+    }
+    ctf, poses = particles.ctf, particles.poses
+    rows: dict[str, ArrayLike] = {"rlnImageName": np.asarray(image_names, dtype=np.str_)}
+    if poses is not None:
+        names = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
+        euler_deg = relion_deg_from_rotation(poses.rotation)
+        origin_A = relion_origin_from_shift_A(poses.shift_A)
+        rows |= dict(zip(names, (*euler_deg.T, *origin_A.T), strict=True))
+    rows |= {
+        "rlnDefocusU": ctf.defocus_u_A,
+        "rlnDefocusV": ctf.defocus_v_A,
+        "rlnDefocusAngle": ctf.defocus_angle_deg,
+        "rlnPhaseShift": ctf.phase_shift_deg,
+        "rlnCtfBfactor": ctf.b_factor_A2,
+        "rlnCtfScalefactor": ctf.scale,
+        "rlnOpticsGroup": ctf.optics_group + 1,
+        "rlnRandomSubset": particles.half_set.astype(np.int64),
+    }
+    write_star(path, {"optics": optics, "particles": rows})
+
+
+def _find_stacks(table: ParticleTable, search: list[Path]) -> list[Path]:
+    path = table.star.path
+    beside = path.absolute().parent
+    folders = list(dict.fromkeys([Path.cwd(), beside, *beside.parents, *search]))
+    flat = list(dict.fromkeys([beside, *search]))
+    found: list[Path] = []
+    missing: list[int] = []
+    for number, name in enumerate(table.stack_names):
+        places = [folder / name for folder in folders]
+        places += [folder / Path(name).name for folder in flat]
+        existing = next((place for place in places if _is_file(place)), None)
+        if existing is None:
+            missing.append(number)
+        else:
+            found.append(existing)
+    if missing:
+        names = ", ".join(table.stack_names[number] for number in missing[:_NAMED_AT_MOST])
+        more = ", ..." if len(missing) > _NAMED_AT_MOST else ""
+        searched = ", ".join(str(f) for f in dict.fromkeys([Path.cwd(), *flat]))
+        raise InputError(
+            f"{len(missing):,} of {len(table.stack_names):,} stacks are missing: {names}{more}",
+            file=path,
+            row=int(np.flatnonzero(table.stack_index == missing[0])[0]) + 1,
+            cure=f"Searched {searched} and the parent folders of the file; put the stacks (or "
+            "links) there, or name their folder to search",
+        )
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the disk, or a folder that may not be entered
+        return False

@@ -1,0 +1,63 @@
+"""The whole state of training as named arrays and plain JSON, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cryoscope.data import InputError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def pack_state(
+    model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator
+) -> Arrays:
+    """Model, optimiser moments and random state as named arrays."""
+    arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
+    for index, entries in optimiser.state_dict()["state"].items():
+        for name, value in entries.items():
+            arrays[f"optimiser.{index}.{name}"] = np.asarray(torch.as_tensor(value).cpu().numpy())
+    arrays["random.latent_noise"] = generator.get_state().numpy()
+    return arrays
+
+
+def unpack_model(arrays: Arrays, model: nn.Module, file: str) -> None:
+    """Put a checkpoint's arrays into a model.
+
+    Raises
+    ------
+    InputError
+        When the checkpoint belongs to another model.
+    """
+    state = {k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")}
+    try:
+        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
+    except RuntimeError as error:
+        raise InputError(
+            "the checkpoint does not fit this run's particles, structure or settings",
+            file=file,
+            cure="Restore the files the run was started with",
+        ) from error
+
+
+def unpack_state(
+    arrays: Arrays,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    file: str,
+) -> None:
+    """Put a checkpoint's arrays back, so that training continues with the same numbers."""
+    unpack_model(arrays, model, file)
+    moments: dict[int, dict[str, Any]] = {}
+    for key, value in arrays.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".", 2)
+            moments.setdefault(int(index), {})[name] = torch.from_numpy(np.array(value))
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    generator.set_state(torch.from_numpy(np.array(arrays["random.latent_noise"])))

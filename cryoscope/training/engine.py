@@ -1,0 +1,163 @@
+"""Hosts a trainer and answers commands between its steps; no window, no transport."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryoscope.data import InputError
+from cryoscope.io.atomic import atomic_path
+from cryoscope.training.config import config_from_json
+from cryoscope.training.decoding import Decoder, load_decoder
+from cryoscope.training.events import (
+    Decoded,
+    ModelReady,
+    Paused,
+    Resumed,
+    RunFailed,
+    TrainEvent,
+)
+from cryoscope.training.trainer import Trainer
+
+Command = dict[str, Any]
+
+#: States decoded at most in one request.
+MOST_STATES = 100_000
+
+
+class Engine:
+    """Trains, pauses, stops and decodes on command.
+
+    Commands are plain dictionaries with a ``cmd``: ``train`` (run, config, resume), ``serve``
+    (run), ``pause``, ``resume``, ``stop``, ``checkpoint``, ``decode`` (request_id, z, volume,
+    path), ``quit``. All work happens in the thread that calls :meth:`run_forever`.
+
+    Parameters
+    ----------
+    publish
+        Called with every event, in that thread.
+    """
+
+    def __init__(self, publish: Callable[[TrainEvent], None]) -> None:
+        self._publish = publish
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._trainer: Trainer | None = None
+        self._decoder: Decoder | None = None
+        self._waiting: list[Command] = []
+        self._next: Command | None = None
+        self._paused = self._quit = False
+
+    def submit(self, command: Command) -> None:
+        """Hand over a command; from any thread."""
+        self._commands.put(command)
+
+    def run_forever(self) -> None:
+        """Carry out commands until ``quit``."""
+        while not self._quit:
+            command = self._next or self._commands.get()
+            self._next = None
+            try:
+                self._carry_out(command)
+            except InputError as error:
+                self._publish(RunFailed(str(error), user_error=True))
+            except Exception as error:  # the last line of defence: whatever it is, the user is told
+                detail = traceback.format_exc()
+                print(detail, file=sys.stderr, flush=True)
+                self._publish(RunFailed(f"{type(error).__name__}: {error}"[:500], detail=detail))
+
+    def _carry_out(self, command: Command) -> None:
+        """A command while nothing trains."""
+        name = command.get("cmd")
+        if name == "train":
+            self._train(command)
+        elif name == "serve":
+            self._decoder = load_decoder(command["run"])
+            self._publish(
+                ModelReady(self._decoder.run_id, self._decoder.epoch, self._decoder.bead_count)
+            )
+            self._serve_waiting()
+        elif name == "decode":
+            self._waiting.append(command)
+            self._serve_waiting()
+        elif name == "quit":
+            self._quit = True
+
+    def _train(self, command: Command) -> None:
+        self._decoder, self._waiting, self._paused = None, [], False
+        trainer = Trainer(
+            config_from_json(command.get("config", {})),
+            command["run"],
+            resume=bool(command.get("resume", False)),
+            between_steps=self._between_steps,
+        )
+        self._trainer = trainer
+        try:
+            for event in trainer.events():
+                self._publish(event)
+                self._between_steps()
+        finally:
+            self._decoder = trainer.decoder
+            self._trainer = None
+
+    def _between_steps(self) -> None:
+        """Commands while training: here a pause waits."""
+        self._adopt_decoder()
+        while True:
+            try:
+                command = self._commands.get(block=self._paused, timeout=None)
+            except queue.Empty:
+                return
+            self._while_training(command)
+
+    def _while_training(self, command: Command) -> None:
+        assert self._trainer is not None
+        name = command.get("cmd")
+        if name == "pause" and not self._paused:
+            self._paused = True
+            self._publish(Paused(self._trainer.step))
+        elif name == "resume" and self._paused:
+            self._paused = False
+            self._publish(Resumed(self._trainer.step))
+        elif name == "checkpoint":
+            self._trainer.checkpoint()
+        elif name == "decode":
+            self._waiting.append(command)
+            self._serve_waiting()
+        elif name in ("stop", "quit", "train", "serve"):
+            self._paused = False
+            self._trainer.stop()
+            if name != "stop":
+                self._next = command
+
+    def _adopt_decoder(self) -> None:
+        if self._trainer is not None and self._trainer.decoder is not self._decoder:
+            self._decoder = self._trainer.decoder
+            self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        if self._decoder is None:
+            return
+        waiting, self._waiting = self._waiting, []
+        for command in waiting:
+            self._decode(self._decoder, command)
+
+    def _decode(self, decoder: Decoder, command: Command) -> None:
+        z = np.atleast_2d(np.asarray(command["z"], dtype=np.float32))
+        if len(z) > MOST_STATES:
+            raise InputError(
+                f"{len(z):,} states asked for at once", cure=f"Ask for {MOST_STATES:,} at most"
+            )
+        arrays: dict[str, Any] = {"coords_A": decoder.coords_A(z), "z": z, "epoch": decoder.epoch}
+        if command.get("volume"):
+            volume = decoder.volume(z[0])
+            arrays |= {"volume": volume.values, "voxel_size_A": volume.voxel_size_A}
+        target = Path(command["path"])
+        with atomic_path(target) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        self._publish(Decoded(int(command["request_id"]), str(target)))

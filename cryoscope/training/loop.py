@@ -1,0 +1,222 @@
+"""Model, optimiser, order of the data and the sums of the losses: what one step does."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from cryoscope.data import InputError, Latents
+from cryoscope.io.run_folder import RunFolder
+from cryoscope.training.batches import TrainingSet, epoch_order
+from cryoscope.training.checkpoints import pack_state, unpack_state
+from cryoscope.training.config import TrainConfig
+from cryoscope.training.events import (
+    CheckpointSaved,
+    LatentsReady,
+    RunStarted,
+    StepDone,
+    TrainEvent,
+)
+from cryoscope.training.prepare import Prepared
+
+
+class Loop:
+    """Model, optimiser, order of the data and the sums of the losses."""
+
+    def __init__(
+        self, config: TrainConfig, prepared: Prepared, model: Any, device: torch.device
+    ) -> None:
+        self.config, self.device = config, device
+        self.prepared = prepared
+        self.model: Any = model.to(device)
+        band = prepared.band.to(device)
+        self.model.band = band
+        self.data = TrainingSet(prepared.particles, band, prepared.contrast, device)
+        self.generator = torch.Generator(device="cpu").manual_seed(config.seed)
+        settings = config.optimiser
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.batch_size = min(settings.batch_size, len(self.data))
+        self.steps_per_epoch = math.ceil(len(self.data) / self.batch_size)
+        self.step, self.trained_s = 0, 0.0
+        self.unreported = 0
+        self._sums: dict[str, torch.Tensor] = {}
+        self._motion_A2 = torch.zeros((), device=device)
+        self._report_s = 0.0
+        self._order = (-1, np.zeros(0, dtype=np.int64))
+        self.latents = np.full((len(self.data), config.latent.dim), np.nan, dtype=np.float32)
+        self.model.train()
+
+    @property
+    def epoch(self) -> int:
+        """Finished passes through the particles."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run; an estimate where the run is limited by time."""
+        if self.config.optimiser.minutes > 0:
+            return max(self.step, int(self.step / max(self.fraction, 1e-6))) if self.step else 0
+        return self.config.optimiser.epochs * self.steps_per_epoch
+
+    @property
+    def fraction(self) -> float:
+        """How much of the run is done, 0 to 1."""
+        if self.config.optimiser.minutes > 0:
+            return min(1.0, self.trained_s / (60 * self.config.optimiser.minutes))
+        return min(1.0, self.step / self.total_steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epochs or minutes asked for are done."""
+        return self.fraction >= 1.0
+
+    def advance(self) -> None:
+        """One optimiser step."""
+        begin = time.perf_counter()
+        index = self._next_index()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        batch = self.data.batch(index)
+        terms, posterior, anchors_A = self.model.losses(batch, self.generator)
+        means = {name: term.mean() for name, term in terms.items()}
+        weighted = {**means, "kl": means["kl"] * self._kl_weight()}
+        total = torch.stack(list(weighted.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        if self.config.optimiser.gradient_clip > 0:
+            torch.nn.utils.clip_grad_norm_(
+                self.model.parameters(), self.config.optimiser.gradient_clip
+            )
+        self.optimiser.step()
+        self.latents[index] = posterior.mean.detach().cpu().numpy()
+        self._add(means, total, anchors_A.detach())
+        self.step += 1
+        seconds = time.perf_counter() - begin
+        self.trained_s += seconds
+        self._report_s += seconds
+
+    def report(self) -> StepDone:
+        """Means since the last report.
+
+        Raises
+        ------
+        InputError
+            When the loss is not a number: training has diverged.
+        """
+        losses = {name: float(total) / self.unreported for name, total in self._sums.items()}
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise InputError(
+                f"training diverged at step {self.step}: the loss is not a number",
+                cure="Resume from the last checkpoint with a lower learning rate",
+            )
+        rate = self.unreported * self.batch_size / max(self._report_s, 1e-9)
+        event = StepDone(
+            step=self.step,
+            epoch=self.epoch,
+            losses=losses,
+            motion_A=math.sqrt(float(self._motion_A2) / self.unreported),
+            images_per_s=rate,
+            seconds_left=self._seconds_left(),
+        )
+        self._sums, self.unreported, self._report_s = {}, 0, 0.0
+        self._motion_A2.zero_()
+        return event
+
+    def started(self, run: RunFolder) -> RunStarted:
+        """The first event of the run."""
+        optics = self.prepared.optics
+        return RunStarted(
+            run_id=run.run_id,
+            particle_count=len(self.data),
+            bead_count=len(self.prepared.beads),
+            total_steps=self.total_steps,
+            step=self.step,
+            device=str(self.device),
+            contrast=self.prepared.contrast,
+            box_size_px=optics.box_size_px,
+            pixel_size_A=optics.pixel_size_A,
+        )
+
+    def save_live(self, run: RunFolder) -> LatentsReady:
+        """Write the latents as the last step that saw each particle left them."""
+        latents = Latents(
+            self.latents.copy(), None, self.prepared.particles.uid, run.run_id, self.epoch
+        )
+        path = run.save_latents(latents, live=True)
+        return LatentsReady(str(path), self.epoch, self.step, live=True)
+
+    def save(self, run: RunFolder) -> Iterator[TrainEvent]:
+        """Encode all particles, write their latents, then a checkpoint."""
+        mean, log_var = self.encode_all()
+        self.latents = mean
+        latents = Latents(mean, log_var, self.prepared.particles.uid, run.run_id, self.epoch)
+        path = run.save_latents(latents, live=False)
+        yield LatentsReady(str(path), self.epoch, self.step, live=False)
+        arrays = pack_state(self.model, self.optimiser, self.generator)
+        meta = {"trained_s": self.trained_s, "epoch": self.epoch}
+        path = run.save_checkpoint(self.step, arrays, meta)
+        yield CheckpointSaved(str(path), self.step)
+
+    def restore(self, run: RunFolder) -> None:
+        """Go back to the newest checkpoint, random state included."""
+        arrays, meta = run.load_checkpoint()
+        unpack_state(arrays, self.model, self.optimiser, self.generator, str(run.path))
+        self.step, self.trained_s = int(meta["step"]), float(meta["trained_s"])
+        if run.latent_epochs():
+            saved = run.load_latents().z
+            if saved.shape == self.latents.shape:
+                self.latents = np.array(saved)
+
+    @torch.no_grad()
+    def encode_all(self, chunk: int = 1024) -> tuple[np.ndarray, np.ndarray | None]:
+        """Posterior means and log-variances of all particles."""
+        means, log_vars = [], []
+        for start in range(0, len(self.data), chunk):
+            index = np.arange(start, min(start + chunk, len(self.data)))
+            posterior = self.model.encode(self.data.batch(index))
+            means.append(posterior.mean.cpu().numpy())
+            if posterior.log_var is not None:
+                log_vars.append(posterior.log_var.cpu().numpy())
+        return np.concatenate(means), np.concatenate(log_vars) if log_vars else None
+
+    def _next_index(self) -> np.ndarray:
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            self._order = (epoch, epoch_order(len(self.data), self.config.seed, epoch))
+        start = place * self.batch_size
+        return self._order[1][start : start + self.batch_size]
+
+    def _learning_rate(self) -> float:
+        settings = self.config.optimiser
+        rise = min(1.0, (self.step + 1) / max(1, settings.warmup_steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.fraction))
+        span = settings.learning_rate - settings.final_learning_rate
+        return rise * (settings.final_learning_rate + span * cosine)
+
+    def _kl_weight(self) -> float:
+        rise = min(1.0, (self.step + 1) / max(1, self.config.loss.kl_warmup_steps))
+        return self.config.loss.kl_weight * rise
+
+    def _add(
+        self, means: dict[str, torch.Tensor], total: torch.Tensor, anchors_A: torch.Tensor
+    ) -> None:
+        for name, value in {"total": total, **means}.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach()
+        self._motion_A2 += ((anchors_A - self.model.deformer.reference_A) ** 2).sum(-1).mean()
+        self.unreported += 1
+
+    def _seconds_left(self) -> float:
+        if self.config.optimiser.minutes > 0:
+            return max(0.0, 60 * self.config.optimiser.minutes - self.trained_s)
+        done = max(self.fraction, 1e-9)
+        return self.trained_s * (1 - done) / done
