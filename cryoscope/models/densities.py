@@ -13,6 +13,8 @@ from cryoscope.physics.projectors import project_beads
 
 #: Smallest bead in pixels: narrower ones would alias (point sampling, 1.8 % error at 0.5 px).
 NARROWEST_PX = 0.5
+#: Bounds of the learned B-factor in A^2.
+LEAST_B_A2, MOST_B_A2 = 1.0, 2000.0
 
 
 class BeadShape(nn.Module):
@@ -34,11 +36,12 @@ class BeadShape(nn.Module):
         self.register_buffer(
             "variance_A2", torch.as_tensor(beads.variance_A2).float(), persistent=False
         )
-        self.log_b_factor = nn.Parameter(torch.tensor(math.log(max(b_factor_A2, 1.0))))
+        self.log_b_factor = nn.Parameter(torch.tensor(math.log(max(b_factor_A2, LEAST_B_A2))))
 
     def sigma_A(self, pixel_size_A: float) -> Tensor:
         """(N,) widths, never below what the pixel size can carry."""
-        variance = self.variance_A2 + self.log_b_factor.exp() / (8 * math.pi**2)
+        blur_A2 = self.log_b_factor.exp().clamp(LEAST_B_A2, MOST_B_A2) / (8 * math.pi**2)
+        variance = self.variance_A2 + blur_A2
         return variance.clamp_min((NARROWEST_PX * pixel_size_A) ** 2).sqrt()
 
 
