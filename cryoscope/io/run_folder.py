@@ -90,6 +90,11 @@ class RunFolder:
         return run
 
     @classmethod
+    def check_unused(cls, path: str | Path) -> None:
+        """Refuse what :meth:`create` would refuse, before the work that leads up to it."""
+        cls(path)._refuse_if_used()
+
+    @classmethod
     def open(cls, path: str | Path) -> RunFolder:
         """Open an existing run.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.deformers import OffsetMLP
 from cryoscope.models.densities import BeadDensity, BeadShape
-from cryoscope.models.encoders import FourierMLPEncoder
+from cryoscope.models.encoders import make_encoder
 from cryoscope.models.heads import LatentHead, Posterior
 from cryoscope.models.likelihood import MatchedData, log_likelihood_gain, match_data
 from cryoscope.models.local_frames import CarriedCentres
@@ -53,17 +52,13 @@ class BeadVAE(nn.Module):
     """
 
     noise_power: Tensor
-    encoder_index: Tensor
 
     def __init__(self, beads: Beads, band: Band, noise_power: Tensor, config: Any) -> None:
         super().__init__()
         self.band = band
         self.register_buffer("noise_power", noise_power)
-        limit = math.inf if config.encoder.resolution_A <= 0 else 1 / config.encoder.resolution_A
-        seen = torch.nonzero(band.k_per_A <= limit).squeeze(1)
-        self.register_buffer("encoder_index", seen, persistent=False)
         self.head = LatentHead(config.latent.dim, config.latent.kind)
-        self.encoder = FourierMLPEncoder(len(seen), config.encoder.widths, self.head.input_count)
+        self.encoder = make_encoder(beads, band, config.encoder, self.head.input_count)
         self.deformer = OffsetMLP(
             config.latent.dim,
             config.deformer.widths,
@@ -84,14 +79,14 @@ class BeadVAE(nn.Module):
         """The batch folded with CTF, shift and noise."""
         return match_data(batch.coefficients, batch.ctf, batch.shift_A, self.band, self.noise_power)
 
-    def posterior(self, data: MatchedData) -> Posterior:
+    def posterior(self, data: MatchedData, rotation: Tensor) -> Posterior:
         """Latent posterior of folded images."""
-        posterior: Posterior = self.head(self.encoder(data.matched[:, self.encoder_index]))
+        posterior: Posterior = self.head(self.encoder(data.matched, rotation))
         return posterior
 
     def encode(self, batch: Batch) -> Posterior:
         """Latent posterior of a batch."""
-        return self.posterior(self.match(batch))
+        return self.posterior(self.match(batch), batch.rotation)
 
     def anchors(self, z: Tensor) -> Tensor:
         """(B, d) -> (B, N, 3) deformed anchor (CA) positions in A."""
@@ -115,7 +110,7 @@ class BeadVAE(nn.Module):
         ``data`` is minus the log-likelihood gained over an empty image.
         """
         data = self.match(batch)
-        posterior = self.posterior(data)
+        posterior = self.posterior(data, batch.rotation)
         anchors_A = self.anchors(posterior.sample(generator))
         density = self.density_of(anchors_A)
         images = density.project(batch.rotation, self.band.box_size_px, self.band.pixel_size_A)

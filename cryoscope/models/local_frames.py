@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cryoscope.models.coarse_grain import Beads
+from cryoscope.models.frame_kernels import (
+    LEAST_ALONG_A,
+    LEAST_BEND_A,
+    carry_backward,
+    carry_forward,
+)
 
 
 class CarriedCentres(nn.Module):
@@ -36,6 +44,13 @@ class CarriedCentres(nn.Module):
 
     def forward(self, anchor_A: Tensor) -> Tensor:
         """(B, N, 3) anchors -> (B, N, 3) bead centres."""
+        if anchor_A.device.type == "cpu" and anchor_A.dtype == torch.float32:
+            centres_A: Tensor = _Carry.apply(anchor_A, self)  # type: ignore[no-untyped-call]
+            return centres_A
+        return self.reference(anchor_A)
+
+    def reference(self, anchor_A: Tensor) -> Tensor:
+        """The same in plain torch: the kernel's reference, and the GPU's way."""
         return anchor_A + torch.einsum("bnij,ni->bnj", self._frames(anchor_A), self.local_offset)
 
     def _frames(self, anchor_A: Tensor) -> Tensor:
@@ -43,11 +58,38 @@ class CarriedCentres(nn.Module):
         here = anchor_A[:, self.here]
         back = here - anchor_A[:, self.before]
         forth = anchor_A[:, self.after] - here
-        along = nn.functional.normalize(back + forth, dim=-1, eps=1e-3)
+        along = nn.functional.normalize(back + forth, dim=-1, eps=LEAST_ALONG_A)
         bend = back - forth
         bend = bend - (bend * along).sum(-1, keepdim=True) * along
-        bend = nn.functional.normalize(bend, dim=-1, eps=1e-2)
+        bend = nn.functional.normalize(bend, dim=-1, eps=LEAST_BEND_A)
         return torch.stack([along, bend, torch.linalg.cross(along, bend)], dim=-2)
+
+
+class _Carry(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor_A: Tensor, carried: CarriedCentres) -> Tensor:
+        anchors = anchor_A.detach().contiguous()
+        centres = torch.empty_like(anchors)
+        frames = anchors.new_empty(*anchors.shape[:2], 11)
+        atoms = [t.numpy() for t in (carried.before, carried.here, carried.after)]
+        offset = carried.local_offset.numpy()
+        carry_forward(anchors.numpy(), *atoms, offset, centres.numpy(), frames.numpy())
+        ctx.atoms, ctx.offset = atoms, offset
+        ctx.save_for_backward(frames)
+        return centres
+
+    @staticmethod
+    def backward(ctx: Any, grad_centres: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (frames,) = ctx.saved_tensors
+        gradient = torch.zeros_like(grad_centres)
+        carry_backward(
+            grad_centres.contiguous().numpy(),
+            *ctx.atoms,
+            ctx.offset,
+            frames.numpy(),
+            gradient.numpy(),
+        )
+        return gradient, None
 
 
 def _frame_atoms(bonded: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -77,6 +77,55 @@ def project_beads(
     return project(xy_A, amplitude, sigma_A, box_size_px, pixel_size_A)
 
 
+def gather_at_beads(
+    images: Tensor, xy_A: Tensor, sigma_A: float, pixel_size_A: float, *, reach: float = 2.5
+) -> tuple[Tensor, Tensor]:
+    """What images show at the places of beads: the transpose of the projection, and its slope.
+
+    Parameters
+    ----------
+    images
+        (B, n, n).
+    xy_A
+        (B, N, 2) places in the image plane.
+    sigma_A
+        Width of the Gaussian window at each place.
+
+    Returns
+    -------
+    (B, N) window averages, and (B, N, 2) their derivatives along x and y in 1/A. No gradient.
+    """
+    if images.device.type == "cpu":
+        xy_px = (xy_A.detach() / pixel_size_A + images.shape[-1] // 2).contiguous()
+        ones = torch.ones(xy_A.shape[1])
+        slope, sums = torch.empty_like(xy_px), torch.empty_like(xy_px)
+        splat_backward(
+            xy_px.numpy(),
+            ones.numpy(),
+            (ones * (sigma_A / pixel_size_A)).numpy(),
+            1.0,
+            reach,
+            images.detach().contiguous().numpy(),
+            slope.numpy(),
+            sums.numpy(),
+        )
+        return sums[..., 0], slope / pixel_size_A
+    grid_A = (torch.arange(images.shape[-1], device=images.device) - images.shape[-1] // 2) * (
+        pixel_size_A
+    )
+    offset_A = grid_A - xy_A.detach()[..., None]  # (B, N, 2, n)
+    profile = torch.exp(-0.5 * (offset_A / sigma_A) ** 2)
+    profile = profile * (offset_A.abs() <= reach * sigma_A) * pixel_size_A
+    profile = profile / (math.sqrt(2 * math.pi) * sigma_A)
+    across, down = profile[:, :, 0], profile[:, :, 1]
+    rows = torch.bmm(down, images.detach())  # (B, N, n) over x
+    rows_slope = torch.bmm(down * offset_A[:, :, 1] / sigma_A**2, images.detach())
+    value = (rows * across).sum(-1)
+    along_x = (rows * across * offset_A[:, :, 0]).sum(-1) / sigma_A**2
+    along_y = (rows_slope * across).sum(-1)
+    return value, torch.stack([along_x, along_y], dim=-1)
+
+
 class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(

@@ -73,13 +73,17 @@ class BeadConfig:
 class EncoderConfig:
     """Network from image to latent."""
 
-    kind: Literal["fourier-mlp"] = Field(
-        default="fourier-mlp",
-        description="MLP on the un-shifted, phase-flipped Fourier coefficients",
+    kind: Literal["bead-view", "fourier-mlp"] = Field(
+        default="bead-view",
+        description="What the encoder sees: bead-view, the image at the place of every bead of the "
+        "reference; fourier-mlp, the image's Fourier coefficients whatever the pose",
     )
     widths: tuple[int, ...] = Field(default=(512, 256, 128), description="Hidden widths")
     resolution_A: float = Field(
-        default=6.0, ge=0, description="Finest resolution the encoder sees; 0 = Nyquist"
+        default=6.0, ge=0, description="fourier-mlp: finest resolution it sees; 0 = Nyquist"
+    )
+    windows_A: tuple[float, ...] = Field(
+        default=(4.0,), description="bead-view: widths of the windows around each bead"
     )
 
 

@@ -17,6 +17,7 @@ from cryoscope.training.config import config_from_json
 from cryoscope.training.decoding import Decoder, load_decoder
 from cryoscope.training.events import (
     Decoded,
+    DecodeFailed,
     ModelReady,
     Paused,
     Resumed,
@@ -145,10 +146,17 @@ class Engine:
             return
         waiting, self._waiting = self._waiting, []
         for command in waiting:
-            self._decode(self._decoder, command)
+            try:
+                self._decode(self._decoder, command)
+            except InputError as error:  # a bad request must not end the training it interrupts
+                self._publish(DecodeFailed(int(command.get("request_id", -1)), str(error)[:500]))
 
     def _decode(self, decoder: Decoder, command: Command) -> None:
-        z = np.atleast_2d(np.asarray(command["z"], dtype=np.float32))
+        try:
+            z = np.atleast_2d(np.asarray(command["z"], dtype=np.float32))
+            target = Path(command["path"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a decode request: {error!r}") from error
         if len(z) > MOST_STATES:
             raise InputError(
                 f"{len(z):,} states asked for at once", cure=f"Ask for {MOST_STATES:,} at most"
@@ -157,7 +165,6 @@ class Engine:
         if command.get("volume"):
             volume = decoder.volume(z[0])
             arrays |= {"volume": volume.values, "voxel_size_A": volume.voxel_size_A}
-        target = Path(command["path"])
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
         self._publish(Decoded(int(command["request_id"]), str(target)))

@@ -120,6 +120,15 @@ class Decoded:
 
 
 @dataclass(frozen=True)
+class DecodeFailed:
+    """A decode request that could not be answered; whatever else runs goes on."""
+
+    request_id: int
+    message: str
+    kind: Literal["decode_failed"] = "decode_failed"
+
+
+@dataclass(frozen=True)
 class ModelReady:
     """A finished run was opened for decoding only."""
 
@@ -140,6 +149,7 @@ TrainEvent = Annotated[
     | RunFailed
     | RunFinished
     | Decoded
+    | DecodeFailed
     | ModelReady,
     Field(discriminator="kind"),
 ]

@@ -54,7 +54,16 @@ class Loop:
         self._report_s = 0.0
         self._order = (-1, np.zeros(0, dtype=np.int64))
         self.latents = np.full((len(self.data), config.latent.dim), np.nan, dtype=np.float32)
+        self._warm_up()
         self.model.train()
+
+    def _warm_up(self) -> None:
+        """Compile the kernels on a few images, so that training time is training."""
+        self.model.eval()
+        batch = self.data.batch(np.arange(min(2, len(self.data))))
+        terms, _, _ = self.model.losses(batch, torch.Generator().manual_seed(0))
+        torch.stack([term.sum() for term in terms.values()]).sum().backward()
+        self.optimiser.zero_grad(set_to_none=True)
 
     @property
     def epoch(self) -> int:

@@ -79,6 +79,8 @@ class Trainer:
                 run = RunFolder.open(self.run_path)
                 self.config = config_from_json(run.config(), file=str(run.path / "config.json"))
                 stack.enter_context(run.lock())
+            else:
+                RunFolder.check_unused(self.run_path)
             try:
                 prepared = yield from with_progress(
                     lambda progress: prepare(
@@ -104,6 +106,7 @@ class Trainer:
         model = make_model(
             self.config.model, prepared.beads, prepared.band, prepared.noise_power, self.config
         )
+        yield Progress("compiling kernels", 0, 1)
         loop = Loop(self.config, prepared, model, device)
         if self.resume and run.has_checkpoint():
             loop.restore(run)

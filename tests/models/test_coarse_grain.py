@@ -93,3 +93,19 @@ def test_a_residue_on_its_own_keeps_its_offset_finite() -> None:
     carried = CarriedCentres(coarse_grain(lonely))
     centre = carried(torch.as_tensor(lonely.coords_A[:1]).float()[None])
     assert torch.isfinite(centre).all()
+
+
+def test_the_kernel_agrees_with_plain_torch_in_centres_and_gradients() -> None:
+    beads = coarse_grain(helix(30))
+    beads.bonded[12] = False  # two chains, whose ends borrow frames
+    carried = CarriedCentres(beads)
+    anchors = torch.as_tensor(beads.anchor_A).float() + torch.randn(6, 30, 3)
+    pull = torch.randn(6, 30, 3)
+    fast, slow = anchors.clone().requires_grad_(), anchors.clone().requires_grad_()
+    ours, plain = carried(fast), carried.reference(slow)
+    assert torch.allclose(ours, plain, atol=1e-4)
+    (ours * pull).sum().backward()
+    (plain * pull).sum().backward()
+    assert fast.grad is not None
+    assert slow.grad is not None
+    assert float((fast.grad - slow.grad).norm() / slow.grad.norm()) < 1e-4

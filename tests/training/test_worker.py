@@ -16,7 +16,13 @@ import pytest
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.training.config import TrainConfig, config_to_json
 from cryoscope.training.engine import Engine
-from cryoscope.training.events import Decoded, ModelReady, RunFailed, event_from_json
+from cryoscope.training.events import (
+    Decoded,
+    DecodeFailed,
+    ModelReady,
+    RunFinished,
+    event_from_json,
+)
 
 
 class Worker:
@@ -52,7 +58,7 @@ def worker() -> Iterator[Worker]:
     started = Worker()
     yield started
     started.process.kill()
-    started.process.communicate()
+    started.process.wait()
 
 
 @pytest.fixture
@@ -73,6 +79,8 @@ def test_pause_decode_resume_stop(worker: Worker, long_config: TrainConfig, tmp_
     with np.load(answer, allow_pickle=False) as arrays:
         assert arrays["coords_A"].shape == (1, 40, 3)
         assert arrays["volume"].shape == (32, 32, 32)
+    worker.send(cmd="decode", request_id=9, z=[[0.0] * 3], path=str(answer))
+    assert worker.until("decode_failed")[-1]["request_id"] == 9
     worker.send(cmd="resume")
     worker.until("resumed")
     worker.until("step_done")
@@ -119,12 +127,13 @@ def test_noise_on_stdin_is_not_a_command(worker: Worker) -> None:
 
 
 def test_the_engine_serves_a_finished_run(small_config: TrainConfig, tmp_path: Path) -> None:
-    said: list[Any] = []
-    engine = Engine(said.append)
-    engine.submit(
-        {"cmd": "train", "run": str(tmp_path / "run"), "config": config_to_json(small_config)}
-    )
-    engine.submit({"cmd": "quit"})
+    def quit_when_done(event: Any) -> None:
+        if isinstance(event, RunFinished):
+            engine.submit({"cmd": "quit"})
+
+    engine = Engine(quit_when_done)
+    config = config_to_json(small_config)
+    engine.submit({"cmd": "train", "run": str(tmp_path / "run"), "config": config})
     engine.run_forever()
     assert RunFolder.open(tmp_path / "run").has_checkpoint()
     again: list[Any] = []
@@ -139,5 +148,5 @@ def test_the_engine_serves_a_finished_run(small_config: TrainConfig, tmp_path: P
     engine.run_forever()
     assert isinstance(again[0], ModelReady)
     assert isinstance(again[1], Decoded)
-    assert isinstance(again[2], RunFailed)
-    assert again[2].user_error
+    assert isinstance(again[2], DecodeFailed)
+    assert again[2].request_id == 2

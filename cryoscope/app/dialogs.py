@@ -1,0 +1,68 @@
+"""Questions and messages: every dialog of the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+OPEN_FILTER = (
+    "Particles, structures, maps (*.star *.pdb *.ent *.cif *.mmcif *.mrc *.map);;All files (*)"
+)
+STAR_FILTER = "RELION particles (*.star)"
+TRAJECTORY_FILTER = "Multi-model PDB (*.pdb);;mmCIF (*.cif)"
+
+
+def ask_files(parent: QWidget, folder: str = "") -> list[Path]:
+    """Files to open; empty when the user thinks better of it."""
+    names, _ = QFileDialog.getOpenFileNames(parent, "Open", folder, OPEN_FILTER)
+    return [Path(name) for name in names]
+
+
+def ask_folder(parent: QWidget, title: str, folder: str = "") -> Path | None:
+    """An existing folder, or None."""
+    name = QFileDialog.getExistingDirectory(parent, title, folder)
+    return Path(name) if name else None
+
+
+def ask_save(parent: QWidget, title: str, suggestion: str, filters: str) -> Path | None:
+    """Where to write, with a suffix of the chosen filter added when none was typed; or None."""
+    name, chosen = QFileDialog.getSaveFileName(parent, title, suggestion, filters)
+    if not name:
+        return None
+    path = Path(name)
+    if not path.suffix:
+        path = path.with_suffix(chosen[chosen.index("*") + 1 :].split(")")[0].split()[0])
+    return path
+
+
+def show_error(parent: QWidget, text: str) -> QMessageBox:
+    """Say one line that went wrong, without stopping the window."""
+    box = QMessageBox(parent)
+    box.setWindowTitle("Cryoscope")
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(text)
+    box.setStandardButtons(QMessageBox.StandardButton.Ok)
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.open()
+    return box
+
+
+def confirm_close(parent: QWidget) -> bool:
+    """Whether to close although a run is training."""
+    box = QMessageBox(parent)
+    box.setWindowTitle("Close Cryoscope?")
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setText("Training is still running.")
+    box.setInformativeText(
+        "Closing stops it after saving a checkpoint; the run can be resumed later."
+    )
+    close = box.addButton("Save checkpoint and close", QMessageBox.ButtonRole.AcceptRole)
+    stay = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(stay)
+    box.setEscapeButton(stay)
+    box.exec()
+    return box.clickedButton() is close

@@ -1,0 +1,180 @@
+"""The state on display as two napari surfaces, updated in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Surface
+from napari.utils.colormaps import Colormap
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+
+from cryoscope import conventions
+from cryoscope.app import theme
+from cryoscope.app.mesh_programs import keep_mesh_programs
+from cryoscope.data import Mesh
+
+BACKBONE_LAYER = "backbone (deformed)"
+DENSITY_LAYER = "density (decoded)"
+DENSITY_OPACITY = 0.16
+EMPTY_TEXT = "The structure, and its states while a run trains, appear here"
+SMALLEST_RANGE_A = 2.0
+FILL = 0.80
+UNITS = ("angstrom", "angstrom", "angstrom")
+FIRST_LOOK_DEG = (0.0, 25.0, 0.0)
+
+SurfaceData = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
+
+
+class NapariBridge(QObject):
+    """Draws ``session.shown`` in a napari viewer.
+
+    The opaque backbone lies below the translucent density in the layer list, so that it is drawn
+    first and seen through it. The range of the displacement colours only grows while a run is
+    looked at: colours keep their meaning from state to state.
+
+    Signals
+    -------
+    range_changed (maximum_A)
+        The displacement at the upper end of the colours.
+    """
+
+    range_changed = Signal(float)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        keep_mesh_programs()
+        self.viewer = viewer
+        self.show_backbone, self.show_density = True, True
+        self._backbone: Surface | None = None
+        self._density: Surface | None = None
+        self._has_backbone, self._has_density = False, False
+        self._maximum_A = 0.0
+        self._look: tuple[int, Any] | None = None
+        text = viewer.canvas.overlays.text
+        text.position, text.font_size, text.color = "top_left", 9, theme.TEXT
+        scale_bar = viewer.canvas.overlays.scale_bar
+        scale_bar.position, scale_bar.font_size = "bottom_right", 9
+        viewer.layers.events.removed.connect(self._forget)
+
+    def show(self, state: Any | None) -> None:
+        """Draw a :class:`cryoscope.session.ShownState`, or nothing."""
+        overlays = self.viewer.canvas.overlays
+        overlays.text.visible = True
+        overlays.scale_bar.visible = state is not None
+        if state is None:
+            overlays.text.text = EMPTY_TEXT
+            for layer in (self._backbone, self._density):
+                _set_visible(layer, False)
+            self._look = None
+            self.reset_range()
+            return
+        overlays.text.text = state.label
+        self._grow_range(state.displacement_A)
+        self._draw_backbone(state.backbone)
+        self._draw_density(state.isosurface)
+        self._look_once(state)
+
+    def reset_range(self) -> None:
+        """Start the displacement colours afresh (another run is looked at)."""
+        self._maximum_A = 0.0
+        self.range_changed.emit(0.0)
+
+    def set_visible(self, *, backbone: bool, density: bool) -> None:
+        """Show or hide the two surfaces."""
+        self.show_backbone, self.show_density = backbone, density
+        _set_visible(self._backbone, backbone and self._has_backbone)
+        _set_visible(self._density, density and self._has_density)
+
+    def fit_camera(self) -> None:
+        """Look at everything, from where the camera stands."""
+        angles = self.viewer.scene.camera.angles
+        self.viewer.fit_to_view(margin=1 - FILL)
+        self.viewer.scene.camera.angles = angles
+
+    def _draw_backbone(self, mesh: Mesh) -> None:
+        data = surface_data(mesh)
+        self._has_backbone = data is not None
+        if data is None:
+            _set_visible(self._backbone, False)
+            return
+        if self._backbone is None:
+            self._backbone = Surface(
+                data,
+                name=BACKBONE_LAYER,
+                colormap=Colormap(theme.displacement_colours(), name="displacement"),
+                contrast_limits=(0.0, max(self._maximum_A, SMALLEST_RANGE_A)),
+                shading="smooth",
+                blending="opaque",
+                units=UNITS,
+            )
+            self.viewer.layers.insert(0, self._backbone)
+        else:
+            self._backbone.data = data
+            _set_visible(self._backbone, self.show_backbone)
+
+    def _draw_density(self, mesh: Mesh | None) -> None:
+        data = None if mesh is None else surface_data(mesh)
+        self._has_density = data is not None
+        if data is None:
+            _set_visible(self._density, False)
+            return
+        if self._density is None:
+            colour = [*theme.rgb(theme.DENSITY), 1.0]
+            self._density = Surface(
+                data,
+                name=DENSITY_LAYER,
+                colormap=Colormap([colour, colour], name="density"),
+                contrast_limits=(0.0, 1.0),
+                shading="smooth",
+                # Without depth: triangles are not sorted, so with it some would hide others.
+                blending="translucent_no_depth",
+                units=UNITS,
+                opacity=DENSITY_OPACITY,
+            )
+            self.viewer.layers.append(self._density)
+        else:
+            self._density.data = data
+            _set_visible(self._density, self.show_density)
+
+    def _grow_range(self, displacement_A: NDArray[np.floating]) -> None:
+        largest_A = float(np.max(displacement_A, initial=0.0))
+        if largest_A > self._maximum_A:
+            self._maximum_A = max(largest_A, SMALLEST_RANGE_A)
+            if self._backbone is not None:
+                self._backbone.contrast_limits_range = (0.0, self._maximum_A)
+                self._backbone.contrast_limits = (0.0, self._maximum_A)
+            self.range_changed.emit(self._maximum_A)
+
+    def _look_once(self, state: Any) -> None:
+        # Another molecule needs another look; another state of the same one must not move it.
+        look = (len(state.coords_A), state.isosurface is None and len(state.coords_A) == 0)
+        if self._look is None or self._look[0] != look[0]:
+            self.viewer.dims.ndisplay = 3
+            self.viewer.scene.camera.angles = FIRST_LOOK_DEG
+            self.fit_camera()
+            self._look = look
+
+    def _forget(self, event: Any) -> None:
+        if event.value is self._backbone:
+            self._backbone = None
+        elif event.value is self._density:
+            self._density = None
+
+
+def _set_visible(layer: Surface | None, visible: bool) -> None:
+    # napari prepares a layer anew even when it is told what it knows.
+    if layer is not None and layer.visible != visible:
+        layer.visible = visible
+
+
+def surface_data(mesh: Mesh) -> SurfaceData | None:
+    """A mesh as napari's (vertices zyx, faces, values); None for one without faces."""
+    if len(mesh.faces) == 0:
+        return None
+    vertices = np.ascontiguousarray(conventions.zyx_from_xyz(mesh.vertices_A))
+    values = mesh.values
+    if values is None:
+        values = np.ones(len(vertices), dtype=np.float32)
+    return vertices, mesh.faces, values

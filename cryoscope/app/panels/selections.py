@@ -1,0 +1,158 @@
+"""Named selections: how many particles, undo and redo, and the way back to RELION."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QKeySequence, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cryoscope.app import dialogs, theme
+from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.session import actions
+
+SWATCH_PX = 11
+NONE_TEXT = "No selections yet: choose Lasso above the plot and draw around some particles."
+
+
+class SelectionsPanel(QWidget):
+    """The list of selections; the highlighted row is the active one."""
+
+    def __init__(self, session: Any, bridge: QtBridge) -> None:
+        super().__init__()
+        self._session = session
+        self._filling = False
+        self.empty = QLabel(NONE_TEXT)
+        self.empty.setProperty("role", "muted")
+        self.empty.setWordWrap(True)
+        self._make_table()
+        self._make_buttons()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(
+            theme.MARGIN_PX, theme.SPACING_PX, theme.MARGIN_PX, theme.MARGIN_PX
+        )
+        layout.setSpacing(theme.SPACING_PX)
+        layout.addWidget(self.empty)
+        layout.addWidget(self.table)
+        row = QHBoxLayout()
+        row.setSpacing(theme.SPACING_PX)
+        for button in (self.undo, self.redo, self.remove):
+            row.addWidget(button)
+        row.addStretch(1)
+        row.addWidget(self.export)
+        layout.addLayout(row)
+        bridge.watch("selections", lambda _value: self.refresh())
+        bridge.watch("active_selection", lambda _value: self.refresh())
+        bridge.watch("undo_state", self._refresh_undo)
+
+    def _make_table(self) -> None:
+        self.table = QTableWidget(0, 2)
+        self.table.setHorizontalHeaderLabels(["Selection", "Particles"])
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(22)
+        self.table.setShowGrid(False)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setFixedHeight(96)
+        self.table.setToolTip("Click: make it the active one. Double click: rename it.")
+        self.table.itemChanged.connect(self._rename)
+        self.table.itemSelectionChanged.connect(self._activate)
+
+    def _make_buttons(self) -> None:
+        session = self._session
+        self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
+        self.undo.setShortcut(QKeySequence.StandardKey.Undo)
+        self.redo.setShortcut(QKeySequence.StandardKey.Redo)
+        self.undo.clicked.connect(lambda: actions.undo(session))
+        self.redo.clicked.connect(lambda: actions.redo(session))
+        self.remove = QPushButton("Remove")
+        self.remove.clicked.connect(
+            lambda: actions.remove_selection(session, session.active_selection)
+        )
+        self.export = QPushButton("Export particles…")
+        self.export.clicked.connect(self.ask_export)
+
+    def refresh(self) -> None:
+        """Show the selections there are."""
+        selections, active = self._session.selections, self._session.active_selection
+        self.empty.setVisible(not selections)
+        self.table.setVisible(bool(selections))
+        self._filling = True
+        self.table.setRowCount(len(selections))
+        for row, selection in enumerate(selections):
+            name = QTableWidgetItem(selection.name)
+            name.setData(Qt.ItemDataRole.UserRole, selection.name)
+            swatch = QPixmap(SWATCH_PX, SWATCH_PX)
+            swatch.fill(QColor(selection.colour))
+            icon = QIcon(swatch)
+            # Qt tints the icon of a highlighted row, which would be another colour.
+            icon.addPixmap(swatch, QIcon.Mode.Selected)
+            name.setIcon(icon)
+            count = QTableWidgetItem(f"{len(selection):,}")
+            count.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            count.setFlags(count.flags() & ~Qt.ItemFlag.ItemIsEditable)
+            self.table.setItem(row, 0, name)
+            self.table.setItem(row, 1, count)
+            if selection.name == active:
+                self.table.selectRow(row)
+        if not any(selection.name == active for selection in selections):
+            self.table.clearSelection()
+        self._filling = False
+        self._refresh_buttons(active)
+
+    def ask_export(self) -> None:
+        """Ask where, and write the active selection's particles there."""
+        name = self._session.active_selection
+        particles = self._session.particles
+        suggestion = f"{name}.star"
+        if particles is not None:
+            suggestion = str(particles.file.with_name(f"{particles.file.stem}-{name}.star"))
+        path = dialogs.ask_save(self, "Export particles", suggestion, dialogs.STAR_FILTER)
+        if path is not None:
+            actions.export_selection(self._session, name, path)
+
+    def _refresh_buttons(self, active: str) -> None:
+        self.remove.setEnabled(bool(active))
+        self.export.setEnabled(bool(active))
+        why = "" if active else "Select particles with the lasso, or click a row above, first"
+        self.remove.setToolTip(why or f"Remove the selection “{active}”; undo brings it back")
+        self.export.setToolTip(
+            why or f"Write the particles of “{active}” as a .star file that RELION reads"
+        )
+
+    def _refresh_undo(self, state: Any) -> None:
+        for button, text, word in (
+            (self.undo, state.undo, "undo"),
+            (self.redo, state.redo, "redo"),
+        ):
+            button.setEnabled(bool(text))
+            button.setToolTip(f"{word.capitalize()}: {text}" if text else f"Nothing to {word}")
+
+    def _rename(self, item: QTableWidgetItem) -> None:
+        old = item.data(Qt.ItemDataRole.UserRole)
+        if not self._filling and item.column() == 0 and old != item.text():
+            actions.rename_selection(self._session, old, item.text().strip())
+            # A refused name is put back; an accepted one comes with the session's event.
+            self.refresh()
+
+    def _activate(self) -> None:
+        row = self.table.currentRow()
+        item = self.table.item(row, 0) if row >= 0 else None
+        if not self._filling and item is not None:
+            name = item.data(Qt.ItemDataRole.UserRole)
+            if name != self._session.active_selection:
+                actions.activate_selection(self._session, name)

@@ -1,0 +1,267 @@
+"""Preset, options, start, pause, stop, progress and losses of a run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cryoscope.app import theme
+from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.app.widgets.loss_plot import LossPlot
+from cryoscope.app.widgets.option_form import OptionForm
+from cryoscope.session import RunStatus, actions
+
+ALL_TERMS = "all terms (logarithmic)"
+STATUS_TEXT = {
+    RunStatus.IDLE: "Ready",
+    RunStatus.PREPARING: "Preparing",
+    RunStatus.RUNNING: "Training",
+    RunStatus.PAUSED: "Paused",
+    RunStatus.STOPPING: "Saving a checkpoint…",
+    RunStatus.FINISHED: "Finished",
+    RunStatus.STOPPED: "Stopped",
+    RunStatus.FAILED: "Failed",
+}
+RESUMABLE = (RunStatus.PAUSED, RunStatus.STOPPED, RunStatus.FAILED, RunStatus.FINISHED)
+
+
+class TrainingPanel(QWidget):
+    """What a run does, and the buttons that make it do so."""
+
+    def __init__(self, session: Any, bridge: QtBridge) -> None:
+        super().__init__()
+        self._session = session
+        self._make_preset()
+        self._make_buttons()
+        self._make_progress()
+        self.loss = LossPlot()
+        self.loss.setMinimumHeight(150)
+        self.terms = QComboBox()
+        self.terms.addItem(ALL_TERMS)
+        self.terms.setToolTip("Show every loss term, or one term alone on a linear axis")
+        self.terms.currentTextChanged.connect(
+            lambda name: self.loss.show_only(None if name == ALL_TERMS else name)
+        )
+        self.terms_caption = _muted("Show")
+        self._lay_out()
+        bridge.watch("config", lambda _value: self._refresh_form())
+        bridge.watch("run", self._refresh_run)
+        bridge.watch("particles", lambda _value: self._refresh_run(session.run))
+        bridge.watch("structure", lambda _value: self._refresh_run(session.run))
+
+    # Making the parts
+
+    def _make_preset(self) -> None:
+        self.preset = QComboBox()
+        self.preset.addItems(actions.preset_names())
+        self.preset.activated.connect(
+            lambda _index: actions.choose_preset(self._session, self.preset.currentText())
+        )
+        self.everyday, self.advanced = OptionForm(), OptionForm(headings=True)
+        for form in (self.everyday, self.advanced):
+            form.edited.connect(self._set_option)
+        self.advanced_area = QScrollArea()
+        self.advanced_area.setWidget(self.advanced)
+        self.advanced_area.setWidgetResizable(True)
+        self.advanced_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.advanced_area.setVisible(False)
+        self.more = QToolButton()
+        self.more.setCheckable(True)
+        self.more.setToolTip("Settings of the networks, the restraints and the optimiser")
+        self.more.toggled.connect(self._show_advanced)
+        self.more.setText("Advanced settings ▸")
+
+    def _make_buttons(self) -> None:
+        self.start = QPushButton("Start training")
+        self.start.setProperty("role", "primary")
+        self.start.clicked.connect(lambda: actions.start_training(self._session))
+        self.pause = QPushButton("Pause")
+        self.pause.clicked.connect(self._pause_or_resume)
+        self.stop = QPushButton("Stop")
+        self.stop.clicked.connect(lambda: actions.stop_training(self._session))
+
+    def _make_progress(self) -> None:
+        self.status = QLabel()
+        self.status.setProperty("role", "heading")
+        self.status.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.numbers = QLabel()
+        self.numbers.setProperty("role", "muted")
+        self.numbers.setWordWrap(True)
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(
+            theme.MARGIN_PX, theme.SPACING_PX, theme.MARGIN_PX, theme.MARGIN_PX
+        )
+        layout.setSpacing(theme.SPACING_PX)
+        layout.addLayout(_row(_muted("Method"), self.preset))
+        layout.addWidget(self.everyday)
+        layout.addWidget(self.more)
+        layout.addWidget(self.advanced_area, 2)
+        layout.addLayout(_row(self.start, self.pause, self.stop, stretch=0))
+        layout.addWidget(self.status)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.numbers)
+        layout.addWidget(self.loss, 3)
+        layout.addLayout(_row(self.terms_caption, self.terms))
+        layout.addStretch(0)
+
+    # Intentions
+
+    def _pause_or_resume(self) -> None:
+        run = self._session.run
+        if run is not None and run.status in RESUMABLE:
+            actions.resume_training(self._session)
+        else:
+            actions.pause_training(self._session)
+
+    def _set_option(self, path: str, value: Any) -> None:
+        actions.set_option(self._session, path, value)
+        # A refused value is put back; an accepted one is written as the configuration has it.
+        self._refresh_form()
+
+    def _show_advanced(self, shown: bool) -> None:
+        self.more.setText("Advanced settings ▾" if shown else "Advanced settings ▸")
+        self.advanced_area.setVisible(shown)
+        # Both do not fit a small screen: settings are read before a run, losses during it.
+        for widget in (self.loss, self.terms, self.terms_caption):
+            widget.setVisible(not shown)
+
+    # Showing the session
+
+    def _refresh_form(self) -> None:
+        config = self._session.config
+        fields = actions.form_fields(config)
+        self.everyday.set_fields([field for field in fields if not field.advanced])
+        self.advanced.set_fields([field for field in fields if field.advanced])
+        self.preset.setCurrentText(config.preset)
+        self.preset.setToolTip(actions.preset_summary(config.preset))
+
+    def _refresh_run(self, run: Any) -> None:
+        status = RunStatus.IDLE if run is None else run.status
+        self._refresh_buttons(status)
+        self.status.setText(STATUS_TEXT[status])
+        theme.set_role(self.status, "problem" if status is RunStatus.FAILED else "heading")
+        self._refresh_bar(run, status)
+        self._refresh_loss(run)
+
+    def _refresh_buttons(self, status: RunStatus) -> None:
+        reason = self._why_not_start(status)
+        self.start.setEnabled(not reason)
+        self.start.setToolTip(reason or "Train a new run on the particles that are open")
+        running = status is RunStatus.RUNNING
+        resumable = self._session.run is not None and status in RESUMABLE
+        self.pause.setText("Resume" if resumable else "Pause")
+        self.pause.setEnabled(running or resumable)
+        self.pause.setToolTip(_pause_tip(status) if running or resumable else "Nothing is training")
+        stoppable = status in (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.PAUSED)
+        self.stop.setEnabled(stoppable)
+        self.stop.setToolTip(
+            "Save a checkpoint and end the run" if stoppable else "Nothing is training"
+        )
+        for form in (self.everyday, self.advanced):
+            form.setEnabled(not status.active)
+        self.preset.setEnabled(not status.active)
+
+    def _why_not_start(self, status: RunStatus) -> str:
+        session = self._session
+        if status.active:
+            return "A run is training; stop it first"
+        if session.particles is None:
+            return "Open particles first: drop a .star file"
+        if session.structure is None:
+            return "Open a structure first: drop a .pdb or .cif file"
+        if not session.particles.has_poses:
+            return "These particles have no poses; refine them first, then open that .star file"
+        return ""
+
+    def _refresh_bar(self, run: Any, status: RunStatus) -> None:
+        self.bar.setVisible(run is not None)
+        self.numbers.setVisible(run is not None)
+        if run is None:
+            reason = self._why_not_start(status)
+            self.status.setText(reason or "Ready to train")
+            return
+        if status is RunStatus.PREPARING:
+            self.status.setText(f"Preparing: {run.stage_text}" if run.stage_text else "Preparing")
+            self.bar.setRange(0, run.total)
+            self.bar.setValue(run.done)
+            self.bar.setFormat(f"{run.done:,} of {run.total:,}" if run.total else "")
+            self.numbers.setText("")
+            return
+        self.bar.setRange(0, max(run.total_steps, 1))
+        self.bar.setValue(run.step)
+        self.bar.setFormat(f"step {run.step:,} of {run.total_steps:,}")
+        if run.message:
+            failed = "Failed: " if status is RunStatus.FAILED else ""
+            self.status.setText(failed + run.message)
+        parts = [f"epoch {run.epoch}"]
+        if status is RunStatus.RUNNING:
+            parts.append(f"{run.images_per_s:,.0f} images/s")
+            parts.append(duration_text(run.seconds_left))
+        parts.append(f"mean motion {run.motion_A:.1f} Å")
+        self.numbers.setText(" · ".join(part for part in parts if part))
+
+    def _refresh_loss(self, run: Any) -> None:
+        has_losses = run is not None and len(run.history.step) > 1
+        if has_losses:
+            self.loss.set_history(run.history.step, run.history.terms)
+        self.terms.setEnabled(has_losses)
+        names = [ALL_TERMS, *self.loss.term_names]
+        if [self.terms.itemText(i) for i in range(self.terms.count())] != names:
+            chosen = self.terms.currentText()
+            self.terms.clear()
+            self.terms.addItems(names)
+            self.terms.setCurrentText(chosen)
+
+
+def duration_text(seconds: float) -> str:
+    """How long it still takes, in the unit one would say it in; empty while unknown."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s left"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min left"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min left"
+
+
+def _pause_tip(status: RunStatus) -> str:
+    if status is RunStatus.RUNNING:
+        return "Hold training; states can still be looked at"
+    if status is RunStatus.PAUSED:
+        return "Go on where training was paused"
+    return "Train this run on from its last checkpoint, up to the epochs or minutes set above"
+
+
+def _muted(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("role", "muted")
+    return label
+
+
+def _row(*widgets: QWidget, stretch: int = 1) -> QHBoxLayout:
+    layout = QHBoxLayout()
+    layout.setSpacing(theme.SPACING_PX)
+    for widget in widgets:
+        wide = isinstance(widget, QComboBox) or not stretch
+        if isinstance(widget, QComboBox):
+            widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        layout.addWidget(widget, 1 if wide else 0)
+    return layout

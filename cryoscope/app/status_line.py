@@ -1,0 +1,68 @@
+"""The line at the bottom of the window: the last message and the work in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
+
+from cryoscope.app import dialogs, theme
+from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.session import actions
+
+HEIGHT_PX = 32
+
+
+class StatusLine(QWidget):
+    """Shows notices and the first job; an error opens a dialog besides."""
+
+    def __init__(self, session: Any, bridge: QtBridge) -> None:
+        super().__init__()
+        self._session = session
+        self.setStyleSheet(theme.STYLE)
+        self.message = QLabel("Ready")
+        self.job_text, self.bar, self.cancel = QLabel(), QProgressBar(), QToolButton()
+        self.setFixedHeight(HEIGHT_PX)  # a job that comes must not move the panels
+        self.bar.setFixedWidth(140)
+        self.bar.setMaximumHeight(14)
+        self.cancel.setText("Cancel")
+        self.cancel.clicked.connect(self._cancel)
+        self.error_box: Any = None
+        self._job_name = ""
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(theme.MARGIN_PX, 1, theme.MARGIN_PX, 1)
+        layout.setSpacing(theme.SPACING_PX)
+        layout.addWidget(self.message, 1)
+        for widget in (self.job_text, self.bar, self.cancel):
+            layout.addWidget(widget)
+        bridge.watch("jobs", self._show_jobs)
+        bridge.watch("notice", self._show_notice, every=True)
+
+    def say(self, text: str, *, problem: bool = False) -> None:
+        """Show one line."""
+        self.message.setText(text)
+        self.message.setToolTip(text)
+        theme.set_role(self.message, "problem" if problem else "")
+
+    def _show_notice(self, notice: Any) -> None:
+        if notice is None:
+            return
+        self.say(notice.text, problem=notice.level != "info")
+        if notice.level == "error":
+            self.error_box = dialogs.show_error(self.window(), notice.text)
+
+    def _show_jobs(self, jobs: tuple[Any, ...]) -> None:
+        for widget in (self.job_text, self.bar, self.cancel):
+            widget.setVisible(bool(jobs))
+        if not jobs:
+            return
+        job = jobs[0]
+        self._job_name = job.name
+        more = f" (+{len(jobs) - 1} more)" if len(jobs) > 1 else ""
+        self.job_text.setText(job.text + more)
+        self.bar.setRange(0, job.total)
+        self.bar.setValue(job.done)
+        self.cancel.setVisible(job.cancellable)
+
+    def _cancel(self) -> None:
+        actions.cancel_job(self._session, self._job_name)

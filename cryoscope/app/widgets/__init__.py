@@ -1,0 +1,1 @@
+"""Widgets that know arrays, texts and colours, and nothing of the session."""

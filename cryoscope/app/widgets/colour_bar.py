@@ -1,0 +1,59 @@
+"""A horizontal colour bar with its range and unit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
+from qtpy.QtWidgets import QWidget
+
+from cryoscope.app import theme
+from cryoscope.app.widgets.plot_frame import small_font
+from cryoscope.app.widgets.ticks import nice_ticks
+
+BAR_PX, SIDE_PX = 12, 16
+
+
+class ColourBar(QWidget):
+    """Colours from 0 to ``maximum`` with ticks and a title that names the unit."""
+
+    def __init__(
+        self, colours: NDArray[np.floating], title: str, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        pixels = (np.asarray(colours)[None, :, :] * 255).round().astype(np.uint8)
+        self._pixels = np.ascontiguousarray(pixels)
+        self._image = QImage(
+            self._pixels.data, len(colours), 1, 4 * len(colours), QImage.Format.Format_RGBA8888
+        )
+        self.title, self.maximum = title, 0.0
+        self.setMinimumSize(170, 46)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for five ticks."""
+        return QSize(240, 48)
+
+    def set_maximum(self, maximum: float) -> None:
+        """The value at the right end."""
+        self.maximum = float(maximum)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Title, bar, ticks."""
+        painter = QPainter(self)
+        painter.setFont(small_font(self))
+        painter.setPen(QColor(theme.TEXT if self.maximum > 0 else theme.MUTED))
+        width = self.width() - 2 * SIDE_PX
+        top = QRectF(SIDE_PX, 0, width, 16)
+        painter.drawText(top, Qt.AlignmentFlag.AlignCenter, self.title)
+        bar = QRectF(SIDE_PX, 17, width, BAR_PX)
+        painter.setOpacity(1.0 if self.maximum > 0 else 0.3)
+        painter.drawImage(bar, self._image)
+        painter.setPen(QColor(theme.MUTED))
+        for value, text in nice_ticks(0.0, self.maximum, max(2, width // 55)):
+            x = SIDE_PX + width * value / self.maximum
+            painter.drawLine(int(x), 17 + BAR_PX, int(x), 20 + BAR_PX)
+            box = QRectF(x - 20, 19 + BAR_PX, 40, 14)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        painter.end()

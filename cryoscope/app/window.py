@@ -1,0 +1,223 @@
+"""The window: napari's viewer with our docks, menus, drag and drop, and a clean way out."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from napari import Viewer
+from napari.settings import get_settings
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
+
+from cryoscope.app import dialogs, theme
+
+NAPARI_DOCKS = ("layer list", "layer controls")
+DOCKS = (
+    ("project", "Project and training", Qt.DockWidgetArea.LeftDockWidgetArea),
+    ("latent", "Latent space", Qt.DockWidgetArea.RightDockWidgetArea),
+    ("state", "State in the 3-D view", Qt.DockWidgetArea.BottomDockWidgetArea),
+)
+
+
+class CryoscopeWindow(QObject):
+    """An empty window at first, so that it is painted early; :meth:`fill` brings the panels.
+
+    Signals
+    -------
+    closed ()
+        The session has been closed and the window is gone.
+    """
+
+    closed = Signal()
+    _session_closed = Signal()
+
+    def __init__(self, demo_folder: Path) -> None:
+        super().__init__()
+        self._demo_folder = demo_folder
+        self.session: Any = None
+        self._saving, self._done = False, False
+        before = set(QApplication.topLevelWidgets()) if QApplication.instance() else set()
+        self.viewer = Viewer(title="Cryoscope", ndisplay=3, show=False, show_welcome_screen=False)
+        self.main: QMainWindow = next(
+            widget
+            for widget in QApplication.topLevelWidgets()
+            if isinstance(widget, QMainWindow) and widget not in before
+        )
+        self._session_closed.connect(self._close_for_good, Qt.ConnectionType.QueuedConnection)
+        self._tidy_napari()
+        self.docks = {name: self._add_dock(name, title, area) for name, title, area in DOCKS}
+        self.main.installEventFilter(self)
+
+    def show(self) -> None:
+        """Show the window: with the size it had last, or one that suits most screens."""
+        first = get_settings().application.first_time
+        self.viewer.window.show()
+        if first:
+            room = self.main.screen().availableGeometry().size()
+            self.main.resize(QSize(*theme.WINDOW_SIZE_PX).boundedTo(room))
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Give the latent plot its share of the window's width."""
+        self.main.resizeDocks(
+            [self.docks["project"], self.docks["latent"]],
+            [theme.LEFT_WIDTH_PX, round(theme.RIGHT_SHARE * self.main.width())],
+            Qt.Orientation.Horizontal,
+        )
+
+    def fill(self, session: Any) -> None:
+        """Make the panels and connect them with ``session``."""
+        from cryoscope.app.menus import add_menus
+        from cryoscope.app.napari_bridge import NapariBridge
+        from cryoscope.app.panels.latent import LatentPanel
+        from cryoscope.app.panels.project import ProjectPanel
+        from cryoscope.app.panels.selections import SelectionsPanel
+        from cryoscope.app.panels.state import StatePanel
+        from cryoscope.app.panels.training import TrainingPanel
+        from cryoscope.app.qt_bridge import QtBridge
+        from cryoscope.app.status_line import StatusLine
+
+        self.session = session
+        self.bridge = QtBridge(session, self)
+        self.napari_bridge = NapariBridge(self.viewer, self)
+        self.project = ProjectPanel(session, self.bridge, self._demo_folder)
+        self.training = TrainingPanel(session, self.bridge)
+        self.latent = LatentPanel(session, self.bridge)
+        self.selections = SelectionsPanel(session, self.bridge)
+        self.state = StatePanel(session, self.bridge)
+        self.status = StatusLine(session, self.bridge)
+        self._put("project", self.project, (self.training, 1))
+        self._put("latent", (self.latent, 1), self.selections)
+        self._put("state", self.state)
+        self.main.statusBar().addWidget(self.status, 1)
+        self.napari_bridge.range_changed.connect(self.state.set_displacement_range)
+        self.state.camera_reset.connect(self.napari_bridge.fit_camera)
+        self.state.visibility_changed.connect(
+            lambda backbone, density: self.napari_bridge.set_visible(
+                backbone=backbone, density=density
+            )
+        )
+        self.latent.said.connect(self.status.say)
+        self.bridge.watch("shown", self.napari_bridge.show)
+        self._run_id = ""
+        self.bridge.watch("run", self._look_at_run)
+        self.bridge.watch("particles", self._name_window)
+        add_menus(self)
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """Open files or run folders."""
+        from cryoscope.session import actions
+
+        if paths and self.session is not None:
+            actions.open_files(self.session, paths)
+
+    # Closing, and dropping files
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take dropped files; let the session end well before the window closes."""
+        kind = event.type()
+        if kind == QEvent.Type.Close:
+            return self._closing(event)
+        if kind in (QEvent.Type.DragEnter, QEvent.Type.DragMove) and event.mimeData().hasUrls():
+            event.acceptProposedAction()
+            return True
+        if kind == QEvent.Type.Drop and event.mimeData().hasUrls():
+            event.acceptProposedAction()
+            urls = [url for url in event.mimeData().urls() if url.isLocalFile()]
+            self.open_paths([Path(url.toLocalFile()) for url in urls])
+            return True
+        return super().eventFilter(watched, event)
+
+    def _closing(self, event: QEvent) -> bool:
+        if self._done or self.session is None:
+            return False
+        event.ignore()
+        run = self.session.run
+        training = run is not None and run.status.active
+        if not self._saving and (not training or dialogs.confirm_close(self.main)):
+            self.shut_down()
+        return True
+
+    def shut_down(self) -> None:
+        """End the session in the background (a checkpoint is saved), then close the window."""
+        from cryoscope.session import actions
+
+        self._saving = True
+        self.status.say("Saving and closing…")
+        self.main.setEnabled(False)
+
+        def end() -> None:
+            try:
+                actions.close(self.session)
+            finally:
+                self._session_closed.emit()
+
+        threading.Thread(target=end, name="closing", daemon=True).start()
+
+    def _close_for_good(self) -> None:
+        self._done = True
+        self.bridge.close()
+        self.latent.close_threads()
+        self.main.removeEventFilter(self)
+        self.viewer.close()
+        self.closed.emit()
+
+    # Making the window
+
+    def _tidy_napari(self) -> None:
+        # Drops go to the main window: napari's own viewer would hand .star files to its readers.
+        self.main.setAcceptDrops(True)
+        self.main.centralWidget().setAcceptDrops(False)
+        for child in self.main.centralWidget().findChildren(QWidget):
+            child.setAcceptDrops(False)
+        for dock in self.main.findChildren(QDockWidget):
+            if dock.objectName() in NAPARI_DOCKS or dock.windowTitle() in NAPARI_DOCKS:
+                dock.hide()
+        # napari's status line speaks of layers and pixels; ours takes its place.
+        bar = self.main.statusBar()
+        for child in bar.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            bar.removeWidget(child)
+        for corner, area in (
+            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+        ):
+            self.main.setCorner(corner, area)
+        self.main.setMinimumSize(*theme.SMALLEST_WINDOW_PX)
+
+    def _add_dock(self, name: str, title: str, area: Qt.DockWidgetArea) -> QDockWidget:
+        # Docks of our own, not napari's: those are deleted by their close button.
+        dock = QDockWidget(title, self.main)
+        dock.setObjectName(f"cryoscope {name}")
+        heading = QLabel(title)
+        heading.setProperty("role", "title")
+        heading.setStyleSheet(theme.STYLE)
+        dock.setTitleBarWidget(heading)
+        holder = QWidget()
+        holder.setStyleSheet(theme.STYLE)
+        layout = QVBoxLayout(holder)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        if area == Qt.DockWidgetArea.LeftDockWidgetArea:
+            holder.setMinimumWidth(theme.LEFT_WIDTH_PX)
+        elif area == Qt.DockWidgetArea.RightDockWidgetArea:
+            holder.setMinimumWidth(theme.RIGHT_WIDTH_PX)
+        dock.setWidget(holder)
+        self.main.addDockWidget(area, dock)
+        return dock
+
+    def _put(self, name: str, *widgets: QWidget | tuple[QWidget, int]) -> None:
+        layout = self.docks[name].widget().layout()
+        for one in widgets:
+            widget, stretch = one if isinstance(one, tuple) else (one, 0)
+            layout.addWidget(widget, stretch)
+
+    def _name_window(self, particles: Any) -> None:
+        self.viewer.title = "Cryoscope" if particles is None else f"{particles.file} – Cryoscope"
+
+    def _look_at_run(self, run: Any) -> None:
+        run_id = "" if run is None else run.run_id
+        if run_id != self._run_id:
+            self._run_id = run_id
+            self.napari_bridge.reset_range()

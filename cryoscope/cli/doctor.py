@@ -1,0 +1,144 @@
+"""``cryoscope doctor``: what this installation can do here, and what to do about the rest."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+from cryoscope import __version__
+
+_NEEDED = ("numpy", "scipy", "torch", "numba", "gemmi", "mrcfile", "pandas", "safetensors")
+_WINDOW = ("napari", "vispy", "PySide6-Essentials", "superqt", "pyqtgraph")
+_OPTIONAL = {
+    "umap-learn": "UMAP pictures: pip install 'cryoscope[umap]'",
+    "prody": ".psf topologies: pip install prody (needs a C++ compiler)",
+    "pyarrow": ".parquet tables: pip install pyarrow",
+}
+_ENOUGH_DISK_GB, _ENOUGH_MEMORY_GB = 20, 8
+_PROBE_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, what was found, and what to do (empty: all is well)."""
+
+    what: str
+    found: str
+    cure: str = ""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor() -> None:
+    """Look at this installation and machine, and say what to do where something is missing."""
+    findings = [
+        Finding("cryoscope", f"{__version__} in {Path(__file__).resolve().parents[1]}"),
+        Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
+        *packages(_NEEDED, "pip install cryoscope again"),
+        *_computing(),
+        *machine(Path.cwd()),
+        *packages(_WINDOW, "for the window: pip install 'cryoscope[app]'"),
+        *_display(),
+        *(finding for name, cure in _OPTIONAL.items() for finding in packages((name,), cure)),
+    ]
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        print(f"{finding.what:{width}s}  {finding.found}")
+    cures = [finding for finding in findings if finding.cure]
+    print("\nAll is well." if not cures else "\nWhat to do:")
+    for finding in cures:
+        print(f"  {finding.what}: {finding.cure}")
+
+
+def packages(names: tuple[str, ...], cure: str) -> list[Finding]:
+    """Versions of packages; where one is missing, the cure."""
+    findings = []
+    for name in names:
+        try:
+            findings.append(Finding(name, version(name), _known_trouble(name)))
+        except PackageNotFoundError:
+            findings.append(Finding(name, "not installed", cure))
+    return findings
+
+
+def _known_trouble(name: str) -> str:
+    if name == "PySide6-Essentials" and version(name) == "6.12.0" and sys.version_info < (3, 12):
+        return "6.12.0 aborts on Python 3.11: pip install PySide6-Essentials==6.11.3"
+    return ""
+
+
+def _computing() -> list[Finding]:
+    """Torch's devices and threads."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return [Finding("torch", f"cannot be loaded: {error}", "install torch again")]
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    cure = ""
+    if not devices and shutil.which("nvidia-smi"):
+        cure = "there is an NVIDIA driver, but torch cannot use it: install a CUDA build of torch"
+    found = ", ".join(devices) or "CPU only: training works, an NVIDIA GPU is faster"
+    return [
+        Finding("device", found, cure),
+        Finding("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors"),
+    ]
+
+
+def machine(folder: Path) -> list[Finding]:
+    """Memory, and free disk space where ``folder`` lies."""
+    findings = []
+    total_GB = memory_GB()
+    if total_GB is not None:
+        cure = "" if total_GB >= _ENOUGH_MEMORY_GB else "large particle sets will be slow"
+        findings.append(Finding("memory", f"{total_GB:.0f} GB", cure))
+    free_GB = shutil.disk_usage(folder).free / 1e9
+    cure = (
+        ""
+        if free_GB >= _ENOUGH_DISK_GB
+        else "particle caches need room: free some, or work elsewhere"
+    )
+    findings.append(Finding("disk", f"{free_GB:,.0f} GB free in {folder}", cure))
+    return findings
+
+
+def memory_GB() -> float | None:
+    """Memory of this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _display() -> list[Finding]:
+    """Display and OpenGL, asked in a child process because a bad driver ends its process."""
+    linux = sys.platform.startswith("linux")
+    if linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        virtual = "xvfb-run is installed" if shutil.which("xvfb-run") else "no xvfb-run either"
+        cure = "work without the window, or use ssh -X, VNC or a desktop for it"
+        return [Finding("display", f"none ({virtual})", cure)]
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", "cryoscope.app.opengl"],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_LIMIT_S,
+            check=False,
+        )
+        found, words = child.stdout.strip(), child.stderr.strip().splitlines()
+    except subprocess.TimeoutExpired:
+        found, words = "", ["no answer"]
+    if found:
+        return [Finding("OpenGL", found)]
+    reason = words[-1] if words else "the probe crashed"
+    return [Finding("OpenGL", f"does not work: {reason}", "install the graphics driver, or Mesa")]

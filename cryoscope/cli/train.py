@@ -1,0 +1,211 @@
+"""``cryoscope train``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from cryoscope.cli.console import StageProgress, stop_on_interrupt
+from cryoscope.data import InputError
+
+if TYPE_CHECKING:
+    from cryoscope.training.config import TrainConfig
+    from cryoscope.training.events import StepDone, TrainEvent
+
+STOPPED = 130
+_ADVANCED = "More"
+
+
+class TrainCommand(TyperCommand):
+    """The command with a list of all settings below its help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, then the settings."""
+        from cryoscope.cli.settings import print_settings
+
+        super().format_help(ctx, formatter)
+        print_settings()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("train", cls=TrainCommand)(train)
+
+
+def train(
+    particles: Annotated[
+        Path,
+        typer.Argument(help="Particles with poses and CTF: RELION 3.0 to 5 .star", metavar="STAR"),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Run folder: new, or with --resume an earlier one")
+    ],
+    structure: Annotated[
+        Path | None,
+        typer.Option(help="Atomic model fitted into the consensus map (.pdb, .cif): deformed"),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Method \\[default: cryoscope-default]")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes through the particles \\[default: 30]")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for this many minutes instead of epochs")
+    ] = None,
+    box_px: Annotated[
+        int | None,
+        typer.Option(help="Training box in pixels; images are Fourier-cropped \\[default: 64]"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N \\[default: auto]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint")
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting listed below, e.g. latent.dim=4", metavar="N=V"),
+    ] = None,
+) -> int:
+    """Train a network on particles and deform the atomic model to fit each of them.
+
+    Progress is shown while it trains. Ctrl-C stops after saving a checkpoint: go on later with the
+    same command and `--resume`. Look at the run at any time with `cryoscope view RUN`.
+    """
+    from cryoscope.cli.settings import parse_settings
+
+    named: dict[str, Any] = {
+        "data.particles": str(particles.expanduser().absolute()),
+        "data.structure": None if structure is None else str(structure.expanduser().absolute()),
+        "optimiser.epochs": epochs,
+        "optimiser.minutes": minutes,
+        "data.box_size_px": box_px,
+        "device": device,
+    }
+    chosen = {name: value for name, value in named.items() if value is not None}
+    chosen |= parse_settings(settings or [])
+    if not resume and (out / "run.json").exists():
+        # Said before the particles are prepared, which may take minutes.
+        raise InputError(
+            "there is a run already", file=out, cure="Add --resume, or choose another --out"
+        )
+    config = _resumed(out, preset, chosen) if resume else _configured(preset, chosen)
+    outcome = run_training(config, out, resume=resume)
+    print(outcome.summary(out))
+    return STOPPED if outcome.stopped_by_user else 0
+
+
+@dataclass
+class Outcome:
+    """How training went."""
+
+    run_id: str = ""
+    particle_count: int = 0
+    step: int = 0
+    total_steps: int = 0
+    completed: bool = False
+    stopped_by_user: bool = False
+    last: StepDone | None = None
+
+    def summary(self, out: Path) -> str:
+        """What is printed at the end."""
+        state = "complete" if self.completed else "stopped (go on with --resume)"
+        lines = [f"run         {out}", f"training    {state} after {self.step:,} steps"]
+        if self.particle_count:
+            lines.append(f"particles   {self.particle_count:,}")
+        if self.last is not None:
+            lines.append(f"loss        {self.last.losses.get('total', math.nan):.4g} per image")
+            lines.append(f"RMS motion  {self.last.motion_A:.2f} A")
+            lines.append(f"speed       {self.last.images_per_s:,.0f} images/s")
+        return "\n".join(lines)
+
+
+def run_training(config: TrainConfig, out: Path, *, resume: bool = False) -> Outcome:
+    """Train in this process with progress on standard error; Ctrl-C saves a checkpoint and ends."""
+    with StageProgress() as progress:
+        progress.update("starting", 0, 0)
+        from cryoscope.training.trainer import Trainer
+
+        trainer = Trainer(config, out, resume=resume)
+        outcome = Outcome()
+        with stop_on_interrupt(trainer.stop, "saving a checkpoint") as interrupt:
+            for event in trainer.events():
+                _take(event, outcome, progress)
+        outcome.stopped_by_user = interrupt.asked and not outcome.completed
+    return outcome
+
+
+def _take(event: TrainEvent, outcome: Outcome, progress: StageProgress) -> None:
+    """Show one event and remember what the summary needs."""
+    from cryoscope.training import events
+
+    match event:
+        case events.Progress():
+            progress.update(event.stage, event.done, event.total)
+        case events.RunStarted():
+            outcome.run_id, outcome.particle_count = event.run_id, event.particle_count
+            outcome.total_steps = event.total_steps
+            contrast = "bright" if event.contrast > 0 else "dark"
+            progress.update(
+                f"{event.particle_count:,} particles of {event.box_size_px} px"
+                f" ({event.pixel_size_A:.2f} A/px, protein {contrast}) on {event.device}",
+                0,
+                0,
+            )
+        case events.StepDone():
+            outcome.last, outcome.step = event, event.step
+            progress.update("training", event.step, outcome.total_steps, _figures(event))
+        case events.RunFinished():
+            outcome.step, outcome.completed = event.step, event.reason == "completed"
+        case _:
+            pass
+
+
+def _figures(event: StepDone) -> str:
+    """The figures beside the bar."""
+    left = f"{event.seconds_left / 60:.1f} min left" if math.isfinite(event.seconds_left) else ""
+    loss = event.losses.get("total", math.nan)
+    return (
+        f"epoch {event.epoch}  loss {loss:.4g}  motion {event.motion_A:.2f} A"
+        f"  {event.images_per_s:,.0f} images/s  {left}"
+    )
+
+
+def _configured(preset_name: str | None, chosen: dict[str, Any]) -> TrainConfig:
+    """A preset with the options of the command line."""
+    from cryoscope.cli.settings import with_settings
+    from cryoscope.training.presets import DEFAULT_PRESET, preset
+
+    return with_settings(preset(preset_name or DEFAULT_PRESET), chosen)
+
+
+def _resumed(out: Path, preset_name: str | None, chosen: dict[str, Any]) -> TrainConfig:
+    """The settings of the run to go on with.
+
+    Raises
+    ------
+    InputError
+        If an option asks for something else than the run was started with.
+    """
+    from cryoscope.cli.settings import with_settings
+    from cryoscope.io.run_folder import RunFolder
+    from cryoscope.training.config import config_from_json
+
+    run = RunFolder.open(out)
+    config = config_from_json(run.config(), file=str(run.path / "config.json"))
+    if preset_name not in (None, config.preset):
+        chosen = {"preset": preset_name, **chosen}
+    for name, value in chosen.items():
+        if with_settings(config, {name: value}) != config:
+            raise InputError(
+                f"the run was not started with {name} = {value}",
+                file=out,
+                cure="A resumed run keeps its settings: leave that option out, or start a new run",
+            )
+    return config

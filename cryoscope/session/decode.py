@@ -1,0 +1,266 @@
+"""Decoding what is under the cursor: newest wins, nobody waits.
+
+At most one request is with the runner and one place waits for its turn; a newer place takes the
+turn of an older one. All work, meshes included, is done in one thread of the decoder.
+"""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoscope.data import Embedding, InputError
+from cryoscope.session.records import ShownState
+from cryoscope.session.runner import Runner
+from cryoscope.session.shown import DecodedStates, read_decoded, shown_decoded, with_level
+from cryoscope.training.events import Decoded, DecodeFailed
+
+if TYPE_CHECKING:
+    from cryoscope.analysis.reduce import NeighbourIndex
+    from cryoscope.session.jobs import Job
+    from cryoscope.session.state import Session
+
+ANSWER_LOST_AFTER_S = 10.0
+
+
+@dataclass(frozen=True)
+class _Request:
+    request_id: int
+    epoch: int
+    run_id: str
+    sent_s: float
+
+
+class Decoder:
+    """Asks the session's runner for states and turns the answers into ``session.shown``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._last_id = 0
+        self._place: tuple[float, float] | None = None
+        self._flight: _Request | None = None
+        self._answer: tuple[_Request, Path] | None = None
+        self._redraw = False
+        self._calls: dict[int, queue.SimpleQueue[Path | None]] = {}
+        self._index: tuple[Embedding, NeighbourIndex] | None = None
+        self._closed = False
+
+    def show(self, xy: tuple[float, float]) -> None:
+        """Show the state at ``xy`` of the embedding as soon as it can be decoded."""
+        self._tell(lambda: setattr(self, "_place", xy))
+
+    def redraw(self) -> None:
+        """Draw the isosurface again, at the session's level."""
+        self._tell(lambda: setattr(self, "_redraw", True))
+
+    def answered(self, event: Decoded) -> None:
+        """Take an answer of the runner; one that is no longer asked for is deleted."""
+        path = Path(event.path)
+        with self._condition:
+            call = self._calls.pop(event.request_id, None)
+            flight = self._flight
+            expected = flight is not None and flight.request_id == event.request_id
+        if call is not None:
+            call.put(path)
+        elif expected and flight is not None:
+            self._tell(lambda: self._accept(flight, path))
+        elif self._is_ours(path):
+            path.unlink(missing_ok=True)
+
+    def refused(self, event: DecodeFailed) -> None:
+        """Take the word that a request cannot be answered: nobody waits for it any more."""
+        with self._condition:
+            call = self._calls.pop(event.request_id, None)
+            flight = self._flight
+            if flight is not None and flight.request_id == event.request_id:
+                self._flight = None
+                self._condition.notify_all()
+        if call is not None:
+            call.put(None)
+
+    def reset(self) -> None:
+        """Forget what the runner was asked: it has ended or is replaced."""
+        with self._condition:
+            self._flight = self._answer = self._place = None
+            for call in self._calls.values():
+                call.put(None)
+            self._calls.clear()
+
+    def states(self, z: NDArray[np.floating], job: Job, *, volume: bool = False) -> DecodedStates:
+        """Decode (states, d) latents; waits for the answer, so only for jobs.
+
+        Raises
+        ------
+        InputError
+            If there is nothing that decodes, or it ends before it has answered.
+        """
+        answers: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        runner = _ready_runner(self._session)
+        if runner is None:
+            raise InputError("no trained model is open", cure="Train, or open a run folder, first.")
+        with self._condition:
+            request_id = self._next_id()
+            self._calls[request_id] = answers
+        path = self._path(request_id)
+        runner.decode(request_id, z, volume=volume, path=path)
+        try:
+            while True:
+                job.check()
+                if not runner.ready:
+                    raise InputError("training ended before it had decoded", cure="Try again.")
+                try:
+                    answer = answers.get(timeout=0.1)
+                except queue.Empty:
+                    continue
+                if answer is None:
+                    raise InputError("training ended before it had decoded", cure="Try again.")
+                return read_decoded(answer)
+        finally:
+            with self._condition:
+                self._calls.pop(request_id, None)
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.reset()
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2.0)
+
+    def remove_files(self) -> None:
+        """Remove the temporary files, once nobody writes them any more."""
+        with self._condition:
+            folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.cleanup()
+
+    def _tell(self, change: Callable[[], None]) -> None:
+        with self._condition:
+            if self._closed:
+                return
+            change()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._serve, name="cryoscope-decode", daemon=True
+                )
+                self._thread.start()
+            self._condition.notify_all()
+
+    def _accept(self, flight: _Request, path: Path) -> None:
+        if self._answer is not None:
+            self._answer[1].unlink(missing_ok=True)
+        self._flight, self._answer = None, (flight, path)
+
+    def _serve(self) -> None:
+        while (step := self._next()) is not None:
+            try:
+                step()
+            except Exception as error:
+                self._session.report(error)
+
+    def _next(self) -> Callable[[], None] | None:
+        """The next thing to do: send first (the runner works meanwhile), then draw."""
+        with self._condition:
+            while not self._closed:
+                if self._place is not None and self._may_ask():
+                    place, self._place = self._place, None
+                    return lambda: self._ask(place)
+                if self._answer is not None:
+                    answer, self._answer = self._answer, None
+                    return lambda: self._draw(*answer)
+                if self._redraw:
+                    self._redraw = False
+                    return self._draw_level
+                self._condition.wait(1.0 if self._place is not None else None)
+            return None
+
+    def _may_ask(self) -> bool:
+        flight = self._flight
+        lost = flight is not None and time.monotonic() - flight.sent_s > ANSWER_LOST_AFTER_S
+        return (flight is None or lost) and _ready_runner(self._session) is not None
+
+    def _ask(self, xy: tuple[float, float]) -> None:
+        from cryoscope.analysis.reduce import nearest_state
+
+        latents, embedding = self._session.snapshot("latents", "embedding")
+        runner = _ready_runner(self._session)
+        if latents is None or embedding is None or runner is None:
+            return
+        index = self._neighbours(embedding)
+        z, _ = nearest_state(latents.z, embedding.xy, xy, index=index)
+        with self._condition:
+            request = _Request(self._next_id(), latents.epoch, latents.run_id, time.monotonic())
+            self._flight = request
+        path = self._path(request.request_id)
+        runner.decode(request.request_id, z[None], volume=True, path=path)
+
+    def _neighbours(self, embedding: Embedding) -> NeighbourIndex:
+        from cryoscope.analysis.reduce import NeighbourIndex
+
+        if self._index is None or self._index[0] is not embedding:
+            self._index = (embedding, NeighbourIndex(embedding.xy))
+        return self._index[1]
+
+    def _draw(self, request: _Request, path: Path) -> None:
+        try:
+            decoded = read_decoded(path)
+        finally:
+            path.unlink(missing_ok=True)
+        run = self._session.run
+        state = shown_decoded(
+            request.request_id,
+            decoded,
+            None if run is None else run.reference,
+            iso_sigma=self._session.iso_sigma,
+            run_id=request.run_id,
+            epoch=request.epoch,
+        )
+        self._session.revise(lambda: self._unless_stale(state))
+
+    def _draw_level(self) -> None:
+        shown = self._session.shown
+        if shown is None or shown.density is None:
+            return
+        state = with_level(shown, self._session.iso_sigma)
+        self._session.revise(lambda: {"shown": state} if self._session.shown is shown else {})
+
+    def _unless_stale(self, state: ShownState) -> dict[str, ShownState]:
+        shown = self._session.shown
+        stale = shown is not None and shown.request_id > state.request_id
+        return {} if stale else {"shown": state}
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _path(self, request_id: int) -> Path:
+        with self._condition:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="cryoscope-decode-")
+            return Path(self._folder.name) / f"decode-{request_id}.npz"
+
+    def _is_ours(self, path: Path) -> bool:
+        folder = self._folder
+        return folder is not None and path.parent == Path(folder.name)
+
+
+def _ready_runner(session: Session) -> Runner | None:
+    """The runner, if it decodes now."""
+    runner, run = session.runner, session.run
+    ready = runner is not None and runner.ready and run is not None and run.ready
+    return runner if ready else None

@@ -1,0 +1,229 @@
+"""From the events of a runner to the session's fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryoscope.data import Embedding, InputError, Latents, Structure
+from cryoscope.session.jobs import Job
+from cryoscope.session.losses import LossRecorder
+from cryoscope.session.records import RunStatus, RunView
+from cryoscope.session.runner import Runner, status_after
+from cryoscope.session.shown import ca_trace
+from cryoscope.training.events import (
+    Decoded,
+    DecodeFailed,
+    LatentsReady,
+    ModelReady,
+    Paused,
+    Progress,
+    Resumed,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    StepDone,
+    TrainEvent,
+)
+
+if TYPE_CHECKING:
+    from cryoscope.session.state import Session
+
+
+class RunFollower:
+    """Keeps ``session.run``, the latents and the shown state up to date with a runner.
+
+    Events of a runner that is no longer the session's are left out.
+
+    Parameters
+    ----------
+    recorder
+        The loss curves so far.
+    """
+
+    def __init__(
+        self, session: Session, runner: Runner, folder: Path, recorder: LossRecorder
+    ) -> None:
+        self._session, self._runner, self._folder = session, runner, folder
+        self._recorder = recorder
+
+    def handle(self, event: TrainEvent) -> None:
+        """Take one event; called in a thread of the runner."""
+        session = self._session
+        if session.runner is not self._runner:
+            return
+        match event:
+            case Progress():
+                self._update(stage_text=event.stage, done=event.done, total=event.total)
+            case RunStarted():
+                self._on_started(event)
+            case StepDone():
+                self._on_step(event)
+            case LatentsReady():
+                self._on_latents(event)
+            case Paused() | Resumed():
+                self._update(event, step=event.step)
+            case RunFinished():
+                self._on_finished(event)
+            case RunFailed():
+                self._on_failed(event)
+            case ModelReady():
+                self._on_ready()
+            case Decoded():
+                session.decoder.answered(event)
+            case DecodeFailed():
+                session.decoder.refused(event)
+                session.notify("warning", f"A state could not be decoded: {event.message}")
+
+    def _on_started(self, event: RunStarted) -> None:
+        self._recorder.drop_after(event.step)
+        self._update(
+            event,
+            run_id=event.run_id,
+            stage_text="",
+            done=0,
+            total=0,
+            step=event.step,
+            total_steps=event.total_steps,
+            history=self._recorder.history(),
+            message="",
+        )
+        self._on_ready()
+        save_selections(self._session)
+
+    def _on_ready(self) -> None:
+        """States can be decoded: against the reference as the run placed it."""
+        try:
+            reference = run_reference(self._folder)
+        except InputError as error:
+            self._session.report(error)
+            return
+        values: dict[str, Any] = {} if reference is None else {"reference": reference}
+        self._update(ready=True, **values)
+        session = self._session
+        if session.cursor_xy is not None and session.embedding is not None:
+            session.decoder.show(session.cursor_xy)
+
+    def _on_step(self, event: StepDone) -> None:
+        self._update(
+            step=event.step,
+            epoch=event.epoch,
+            history=self._recorder.add(event.step, event.losses),
+            images_per_s=event.images_per_s,
+            seconds_left=event.seconds_left,
+            motion_A=event.motion_A,
+        )
+
+    def _on_finished(self, event: RunFinished) -> None:
+        words = "Training is complete" if event.reason == "completed" else "Training stopped"
+        message = f"{words} after {event.step:,} steps"
+        self._update(event, step=event.step, message=message, seconds_left=0.0)
+        self._session.notify("info", f"{message}: {self._folder}")
+
+    def _on_failed(self, event: RunFailed) -> None:
+        session, ready = self._session, self._runner.ready
+        # What failed may have been a decode request: whoever waits for an answer waits in vain.
+        session.decoder.reset()
+        run = session.run
+        if run is not None and run.status in (RunStatus.FINISHED, RunStatus.STOPPED):
+            # The run itself is safe on disk; only its model is gone.
+            self._update(ready=ready)
+            session.notify("warning", f"The model no longer decodes: {event.message}")
+            return
+        self._update(event, message=event.message, ready=ready, stage_text="")
+        session.notify("error", event.message)
+
+    def _on_latents(self, event: LatentsReady) -> None:
+        path = self._folder / event.path
+
+        def load(job: Job) -> None:
+            from cryoscope.io.latents_file import read_latents
+
+            latents = read_latents(path)
+            job.check()
+            if self._session.runner is self._runner:
+                show_latents(self._session, latents)
+
+        # Left to finish: with slow pictures, cancelling would never show one.
+        self._session.pool.submit("Latents", load, key="latents", quiet=True, cancel_running=False)
+
+    def _update(self, event: TrainEvent | None = None, **values: Any) -> None:
+        """Replace fields of ``session.run``; ``event`` also decides its status."""
+        session = self._session
+
+        def decide() -> dict[str, Any]:
+            run = session.run
+            if run is None or run.folder != self._folder or session.runner is not self._runner:
+                return {}
+            status = run.status if event is None else _status(event, run)
+            return {"run": replace(run, status=status, **values)}
+
+        session.revise(decide)
+
+
+def _status(event: TrainEvent, run: RunView) -> RunStatus:
+    """The status after ``event``; a run that is stopping stays so until it has ended."""
+    status = status_after(event, run.status)
+    return run.status if run.status is RunStatus.STOPPING and status.active else status
+
+
+def show_latents(session: Session, latents: Latents) -> None:
+    """Show latents, in a picture aligned with the one before; slow, so only for jobs."""
+    from cryoscope.analysis.reduce import pca_embedding
+
+    embedding = pca_embedding(latents.z, session.embedding)
+
+    def decide() -> dict[str, Any]:
+        values: dict[str, Any] = {"latents": latents, "embedding": embedding}
+        if any(len(selection.mask) != len(latents) for selection in session.selections):
+            values |= {"selections": (), "active_selection": ""}
+        if session.cursor_xy is None and (centre := _centre(embedding)) is not None:
+            values["cursor_xy"] = centre
+        return values
+
+    values = session.revise(decide)
+    if "selections" in values:
+        session.history.clear()
+        session.refresh_undo()
+        session.notify("warning", "Selections of other particles were removed")
+    # The model has moved on: the state under the cursor is decoded again.
+    if session.cursor_xy is not None:
+        session.decoder.show(session.cursor_xy)
+
+
+def _centre(embedding: Embedding) -> tuple[float, float] | None:
+    xy = embedding.xy[np.isfinite(embedding.xy).all(axis=1)]
+    if len(xy) == 0:
+        return None
+    x, y = np.median(xy, axis=0)
+    return float(x), float(y)
+
+
+def run_reference(folder: Path) -> Structure | None:
+    """One CA atom per bead of a run, or None where the run keeps no reference."""
+    from cryoscope.io.run_folder import RunFolder
+    from cryoscope.io.structures import read_structure
+
+    path = RunFolder(folder).reference_path
+    return ca_trace(read_structure(path)) if path.is_file() else None
+
+
+def save_selections(session: Session) -> None:
+    """Write the selections to the run folder, in the background."""
+    run = session.run
+    if run is None:
+        return
+    folder = run.folder
+
+    def save(job: Job) -> None:
+        from cryoscope.io.run_folder import RunFolder
+
+        if (folder / "run.json").is_file():
+            RunFolder.open(folder).save_selections(list(session.selections))
+
+    session.pool.submit(
+        "Saving selections", save, key="selections", quiet=True, cancel_running=False
+    )

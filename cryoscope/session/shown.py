@@ -1,0 +1,144 @@
+"""From decoded states, structures and maps to what the 3-D view draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoscope.data import InputError, Mesh, Provenance, Structure, Volume
+from cryoscope.session.records import ShownState
+
+STATES_LIMIT_BYTES = 8 * 1024**3
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedStates:
+    """What the worker answers: ``coords_A`` (states, n, 3), ``z`` (states, d), and maybe a map."""
+
+    coords_A: NDArray[np.float32]
+    z: NDArray[np.float32]
+    volume: NDArray[np.float32] | None
+    voxel_size_A: float
+
+
+def read_decoded(path: Path) -> DecodedStates:
+    """Read the file of a ``Decoded`` event.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, or its arrays do not belong together.
+    """
+    try:
+        if path.stat().st_size > STATES_LIMIT_BYTES:
+            raise ValueError("it is too large")
+        with np.load(path, allow_pickle=False) as file:
+            coords_A = np.asarray(file["coords_A"], dtype=np.float32)
+            z = np.asarray(file["z"], dtype=np.float32)
+            has_volume = "volume" in file.files
+            volume = np.asarray(file["volume"], dtype=np.float32) if has_volume else None
+            voxel_size_A = float(file["voxel_size_A"]) if has_volume else 0.0
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(
+            f"the decoded state cannot be read ({error})", file=path, cure="Ask for it again."
+        ) from error
+    shapes_fit = coords_A.ndim == 3 and coords_A.shape[2] == 3 and z.ndim == 2
+    if not shapes_fit or len(z) != len(coords_A) or (volume is not None and volume.ndim != 3):
+        raise InputError(
+            "the decoded arrays do not belong together", file=path, cure="Ask for it again."
+        )
+    return DecodedStates(coords_A, z, volume, voxel_size_A)
+
+
+def ca_trace(structure: Structure) -> Structure:
+    """The first CA atom of every residue, in file order: one per bead."""
+    is_ca = (structure.atom_name == "CA") & (structure.element == "C")
+    trace = structure.take(is_ca)
+    return trace.take(trace.residue_starts())
+
+
+def shown_decoded(
+    request_id: int,
+    decoded: DecodedStates,
+    reference: Structure | None,
+    *,
+    iso_sigma: float,
+    run_id: str,
+    epoch: int,
+) -> ShownState:
+    """The first decoded state, ready to be drawn.
+
+    Raises
+    ------
+    InputError
+        If the reference has not one CA atom per bead.
+    """
+    coords_A, z = decoded.coords_A[0], decoded.z[0]
+    provenance = Provenance(
+        "decoded", run_id=run_id, epoch=epoch, z=tuple(float(value) for value in z)
+    )
+    density = None
+    if decoded.volume is not None:
+        density = Volume.centred(decoded.volume, decoded.voxel_size_A, provenance)
+    backbone, moved_A = _backbone(coords_A, reference)
+    shown = ShownState(
+        request_id, z, coords_A, moved_A, backbone, density, None, 0.0, provenance.label()
+    )
+    return with_level(shown, iso_sigma)
+
+
+def shown_structure(structure: Structure, file: Path) -> ShownState:
+    """A structure as it was read, not deformed."""
+    trace = ca_trace(structure)
+    coords_A = trace.coords_A.astype(np.float32)
+    backbone, moved_A = _backbone(coords_A, trace)
+    label = Provenance("file", detail=file.name).label()
+    nowhere = np.zeros(0, dtype=np.float32)
+    return ShownState(0, nowhere, coords_A, moved_A, backbone, None, None, 0.0, label)
+
+
+def with_density(shown: ShownState | None, density: Volume, iso_sigma: float) -> ShownState:
+    """The map ``density``, together with the backbone that is already shown."""
+    if shown is None:
+        nothing = np.zeros((0, 3), dtype=np.float32)
+        mesh = Mesh(nothing, np.zeros((0, 3), dtype=np.int32))
+        empty = np.zeros(0, dtype=np.float32)
+        shown = ShownState(0, empty, nothing, empty, mesh, None, None, 0.0, "")
+    label = density.provenance.label()
+    return with_level(replace(shown, density=density, label=label), iso_sigma)
+
+
+def with_level(shown: ShownState, iso_sigma: float) -> ShownState:
+    """The same state with its isosurface at ``iso_sigma`` standard deviations."""
+    from cryoscope.analysis.isosurface import isosurface, sigma_level
+
+    if shown.density is None:
+        return replace(shown, isosurface=None, level=0.0)
+    level = sigma_level(shown.density, iso_sigma)
+    return replace(shown, isosurface=isosurface(shown.density, level), level=level)
+
+
+def _backbone(
+    coords_A: NDArray[np.float32], reference: Structure | None
+) -> tuple[Mesh, NDArray[np.float32]]:
+    """The tube through the beads, coloured by how far each moved, and that distance."""
+    from cryoscope.analysis.backbone import chain_breaks, tube_mesh
+    from cryoscope.analysis.trajectory import displacement_A
+
+    if reference is None:
+        breaks = np.zeros(max(len(coords_A) - 1, 0), dtype=np.bool_)
+        moved_A = np.zeros(len(coords_A), dtype=np.float32)
+        return tube_mesh(coords_A, breaks, values=moved_A), moved_A
+    if len(reference) != len(coords_A):
+        raise InputError(
+            f"the model has {len(coords_A):,} beads, but the reference structure has "
+            f"{len(reference):,} CA atoms",
+            cure="Open the structure that the run was trained with.",
+        )
+    # Breaks come from the reference: a deformation never changes the mesh's topology.
+    breaks = chain_breaks(reference.coords_A, reference.chain_id, reference.residue_id)
+    moved_A = np.asarray(displacement_A(coords_A, reference.coords_A), dtype=np.float32)
+    return tube_mesh(coords_A, breaks, values=moved_A), moved_A

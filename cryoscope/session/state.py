@@ -1,0 +1,255 @@
+"""The open project: evented state that panels, scripts and notebooks look at.
+
+Only the verbs of :mod:`cryoscope.session.actions` write it. Fields may be read in any thread.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from psygnal import Signal, SignalGroup
+
+from cryoscope.data import Embedding, InputError, Latents, Selection
+from cryoscope.session.decode import Decoder
+from cryoscope.session.history import History
+from cryoscope.session.jobs import JobPool
+from cryoscope.session.process_runner import ProcessRunner
+from cryoscope.session.records import (
+    JobView,
+    Notice,
+    ParticlesView,
+    RunView,
+    ShownState,
+    StructureView,
+    UndoState,
+)
+from cryoscope.session.runner import Runner
+from cryoscope.training.config import TrainConfig
+from cryoscope.training.presets import DEFAULT_PRESET, preset
+
+_log = logging.getLogger(__name__)
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+class SessionEvents(SignalGroup):
+    """One signal per field of the session; each emits the field's new value."""
+
+    particles = Signal(object)
+    structure = Signal(object)
+    config = Signal(object)
+    run = Signal(object)
+    latents = Signal(object)
+    embedding = Signal(object)
+    selections = Signal(object)
+    active_selection = Signal(object)
+    cursor_xy = Signal(object)
+    shown = Signal(object)
+    iso_sigma = Signal(object)
+    jobs = Signal(object)
+    notice = Signal(object)
+    undo_state = Signal(object)
+
+
+class Session:
+    """The open project.
+
+    Setting a field emits ``events.<field>`` with the new value, in some thread, outside of every
+    lock; the values of one field are emitted one at a time and in the order they were set.
+
+    Parameters
+    ----------
+    make_runner
+        Makes what carries out the training; by default a child process.
+    workers
+        Threads for background jobs.
+
+    Attributes
+    ----------
+    particles, structure
+        What is open, or None.
+    config
+        The configuration of the next run.
+    run
+        The run that is shown, or None.
+    latents, embedding
+        Latents of the run and their 2-D picture, or None.
+    selections, active_selection
+        Named particle selections, and the name of the one that is edited ("" for none).
+    cursor_xy
+        Where in the embedding the shown state was asked for, or None.
+    shown
+        What the 3-D view shows, or None.
+    iso_sigma
+        Isosurface level in standard deviations of the map.
+    jobs
+        What goes on in the background.
+    notice
+        The last line for the user, or None.
+    undo_state
+        What undo and redo would do.
+    """
+
+    particles: ParticlesView | None
+    structure: StructureView | None
+    config: TrainConfig
+    run: RunView | None
+    latents: Latents | None
+    embedding: Embedding | None
+    selections: tuple[Selection, ...]
+    active_selection: str
+    cursor_xy: tuple[float, float] | None
+    shown: ShownState | None
+    iso_sigma: float
+    jobs: tuple[JobView, ...]
+    notice: Notice | None
+    undo_state: UndoState
+
+    def __init__(
+        self, *, make_runner: Callable[[], Runner] = ProcessRunner, workers: int = 2
+    ) -> None:
+        self._lock = threading.RLock()
+        self._pending: dict[str, deque[Any]] = {}
+        self._emitting: set[str] = set()
+        vars(self).update(_initial_fields())
+        self.events = SessionEvents(self)
+        self.make_runner = make_runner
+        self.runner: Runner | None = None
+        self._follower: object = None
+        self.history = History()
+        self.pool = JobPool(self._refresh_jobs, self.report, workers=workers)
+        self.decoder = Decoder(self)
+        self.closed = False
+        _open_sessions.add(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIELDS:
+            self.change(**{name: value})
+        else:
+            super().__setattr__(name, value)
+
+    def change(self, **values: Any) -> None:
+        """Set several fields at once, then emit their events."""
+        self.revise(lambda: values)
+
+    def revise(self, decide: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Set the fields that ``decide`` returns, seeing the session as no other thread changes it.
+
+        ``decide`` runs under the session's lock: it must be quick and must not wait.
+        """
+        with self._lock:
+            values = decide()
+            for name, value in values.items():
+                if name not in _FIELDS:
+                    raise AttributeError(f"a session has no field {name!r}")
+                if vars(self)[name] is not value:
+                    vars(self)[name] = value
+                    self._pending.setdefault(name, deque()).append(value)
+        for name in values:
+            self._emit(name)
+        return values
+
+    def snapshot(self, *names: str) -> tuple[Any, ...]:
+        """The values of several fields as they were at one moment."""
+        with self._lock:
+            return tuple(vars(self)[name] for name in names)
+
+    def adopt(self, runner: Runner | None, follower: object) -> Runner | None:
+        """Make ``runner`` the session's; the one it replaces, or itself if the session is closed.
+
+        The caller shuts down what it gets back. ``follower`` is kept alive as long as the runner is
+        the session's.
+        """
+        with self._lock:
+            if self.closed:
+                return runner
+            previous, self.runner = self.runner, runner
+            self._follower = follower
+        return previous
+
+    def notify(self, level: Literal["info", "warning", "error"], text: str) -> None:
+        """Show the user one line."""
+        self.notice = Notice(level, " ".join(text.split()), time.time())
+
+    def report(self, error: Exception) -> None:
+        """Show an error as one line; unless it is the user's, its traceback goes to the log."""
+        if isinstance(error, InputError):
+            self.notify("error", str(error))
+            return
+        _log.error("unexpected error", exc_info=error)
+        self.notify("error", f"Unexpected error: {type(error).__name__}: {error}")
+
+    def refresh_undo(self) -> None:
+        """Bring :attr:`undo_state` up to date with the history."""
+        self.revise(lambda: {"undo_state": self.history.state()})
+
+    def _refresh_jobs(self) -> None:
+        self.revise(lambda: {"jobs": self.pool.views()})
+
+    def _emit(self, name: str) -> None:
+        """Emit what is pending for a field, unless another thread (or caller) is doing so."""
+        signal = self.events[name]
+        while True:
+            with self._lock:
+                if name in self._emitting or not self._pending.get(name):
+                    return
+                self._emitting.add(name)
+                value = self._pending[name].popleft()
+            try:
+                signal.emit(value)
+            except Exception:
+                # A listener's mistake must not end the job or the run that it listens to.
+                _log.exception("a listener of session.%s failed", name)
+            finally:
+                with self._lock:
+                    self._emitting.discard(name)
+
+
+def _initial_fields() -> dict[str, Any]:
+    return {
+        "particles": None,
+        "structure": None,
+        "config": preset(DEFAULT_PRESET),
+        "run": None,
+        "latents": None,
+        "embedding": None,
+        "selections": (),
+        "active_selection": "",
+        "cursor_xy": None,
+        "shown": None,
+        "iso_sigma": 3.0,
+        "jobs": (),
+        "notice": None,
+        "undo_state": UndoState(),
+    }
+
+
+_FIELDS = frozenset(_initial_fields())
+
+
+def close_session(session: Session, timeout_s: float) -> None:
+    """End the runner (with a checkpoint), the jobs and the decoder of a session."""
+    with session._lock:
+        if session.closed:
+            return
+        session.closed = True
+        runner = session.runner
+    deadline_s = time.monotonic() + timeout_s
+    session.decoder.close()
+    if runner is not None:
+        runner.shutdown(timeout_s)
+    session.pool.close(max(0.5, deadline_s - time.monotonic()))
+    # Last: a worker that cannot write what it was asked for would fail in its last moments.
+    session.decoder.remove_files()
+
+
+@atexit.register
+def _close_open_sessions() -> None:
+    for session in list(_open_sessions):
+        close_session(session, 3.0)

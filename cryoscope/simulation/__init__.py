@@ -1,0 +1,1 @@
+"""Structures along a path -> particles with known truth."""

@@ -1,0 +1,147 @@
+"""What to simulate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from cryoscope.data import InputError
+from cryoscope.simulation.distributions import DISTRIBUTIONS, Distribution
+from cryoscope.simulation.matching import Align
+
+Bounds = tuple[float, float]
+
+_BOUNDS: dict[str, Bounds] = {
+    "frames": (1, 10_000),
+    "particles": (1, 20_000_000),
+    "box_px": (16, 2048),
+    "pixel_size_A": (0.1, 50.0),
+    "snr": (0.0, 1e9),
+    "states": (1, 10_000),
+    "shift_px": (0.0, 512.0),
+    "defocus_A": (100.0, 200_000.0),
+    "defocus_log_sd": (0.0, 3.0),
+    "defocus_min_A": (0.0, 200_000.0),
+    "defocus_max_A": (0.0, 200_000.0),
+    "astigmatism_A": (0.0, 20_000.0),
+    "voltage_kv": (20.0, 3000.0),
+    "spherical_aberration_mm": (0.0, 20.0),
+    "amplitude_contrast": (0.0, 1.0),
+    "b_factor_A2": (0.0, 5000.0),
+    "seed": (0, 2**63 - 1),
+    "stacks": (1, 10_000),
+}
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """Everything a simulated set needs to be made again.
+
+    Attributes
+    ----------
+    structures
+        Atomic models (.pdb, .cif). One with a single model: no motion. One with several models: the
+        models are the frames. Two or more: a relaxed path through them.
+    trajectory, topology
+        A ``.dcd`` file and its ``.psf``, ``.pdb`` or ``.cif``, in place of ``structures``.
+    frames
+        Frames of a relaxed path; models and trajectories keep theirs.
+    align
+        How a path's end is laid on its start: over ``"all"`` CA or the still ``"core"``.
+    particles
+        Number of images.
+    box_px, pixel_size_A
+        Sampling of the images; the box is even.
+    snr
+        Variance of the noise-free images over the whole box, averaged over particles, divided by
+        the variance of the noise (convention 10); 0 leaves noise alone.
+    distribution, states
+        Where along the path particles are; ``states`` is for ``"discrete"``.
+    shift_px
+        Standard deviation of the shift in x and in y (normal).
+    defocus_A, defocus_log_sd, defocus_min_A, defocus_max_A
+        Median and standard deviation of the natural logarithm of the defocus; values beyond the
+        limits are set to them.
+    astigmatism_A
+        Standard deviation of ``defocus_u - defocus_v`` (half-normal), at a uniform angle.
+    voltage_kv, spherical_aberration_mm, amplitude_contrast
+        The microscope.
+    b_factor_A2
+        Blur of every atom ``exp(-B k^2 / 4)``, in place of the model's own B-factors.
+    contrast
+        Protein ``"bright"`` or ``"dark"``.
+    stacks
+        Number of ``.mrcs`` files the images are spread over.
+    device
+        ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    structures: tuple[str, ...] = ()
+    trajectory: str = ""
+    topology: str = ""
+    frames: int = 50
+    align: Align = "all"
+    particles: int = 10_000
+    box_px: int = 64
+    pixel_size_A: float = 1.6
+    snr: float = 0.1
+    distribution: Distribution = "uniform"
+    states: int = 5
+    shift_px: float = 1.5
+    defocus_A: float = 15_000.0
+    defocus_log_sd: float = 0.3
+    defocus_min_A: float = 5_000.0
+    defocus_max_A: float = 30_000.0
+    astigmatism_A: float = 200.0
+    voltage_kv: float = 300.0
+    spherical_aberration_mm: float = 2.7
+    amplitude_contrast: float = 0.1
+    b_factor_A2: float = 60.0
+    contrast: Literal["bright", "dark"] = "bright"
+    seed: int = 0
+    stacks: int = 1
+    device: str = "cpu"
+
+    def check(self) -> None:
+        """Raise :class:`InputError` naming the first setting that makes no sense."""
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise InputError(
+                    f"setting {name} is {value:g}",
+                    cure=f"Give a number from {low:g} to {high:g}",
+                )
+        if self.box_px % 2:
+            raise InputError(f"box_px is {self.box_px}, an odd number", cure="Give an even box")
+        if self.defocus_min_A > self.defocus_max_A:
+            raise InputError("defocus_min_A is above defocus_max_A", cure="Exchange them")
+        if self.stacks > self.particles:
+            raise InputError(
+                f"{self.stacks} stacks for {self.particles} particles", cure="Give fewer stacks"
+            )
+        choices: dict[str, tuple[str, ...]] = {
+            "distribution": DISTRIBUTIONS,
+            "align": ("all", "core"),
+            "contrast": ("bright", "dark"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"setting {name} is {getattr(self, name)!r}",
+                    cure=f"Choose one of {', '.join(allowed)}",
+                )
+        if bool(self.structures) == bool(self.trajectory):
+            raise InputError(
+                "what to project is not clear",
+                cure="Give either structures or a trajectory with its topology",
+            )
+        if bool(self.trajectory) != bool(self.topology):
+            raise InputError(
+                "a trajectory has no atom names, a topology no motion",
+                cure="Give --trajectory and --topology together",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings as plain JSON values."""
+        return asdict(self) | {"structures": list(self.structures)}
