@@ -72,7 +72,7 @@ def relion_deg_from_rotation(rotation: ArrayLike) -> NDArray[np.float64]:
     rot = np.where(
         free,
         np.arctan2(matrices[:, 2, 1], matrices[:, 2, 0]),
-        np.arctan2(matrices[:, 0, 1], matrices[:, 1, 1]),
+        np.arctan2(-matrices[:, 1, 0], matrices[:, 1, 1]),
     )
     psi = np.where(free, np.arctan2(matrices[:, 1, 2], -matrices[:, 0, 2]), 0.0)
     return np.rad2deg(np.stack([rot, tilt, psi], axis=1))

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Surface
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from cryoscope import conventions
 from cryoscope.app import theme
@@ -21,6 +21,9 @@ DENSITY_OPACITY = 0.16
 EMPTY_TEXT = "The structure, and its states while a run trains, appear here"
 SMALLEST_RANGE_A = 2.0
 FILL = 0.80
+ASKED_MS = 2000
+LIVE_SHARE = 0.02
+LARGEST_COST_MS = 200.0
 UNITS = ("angstrom", "angstrom", "angstrom")
 FIRST_LOOK_DEG = (0.0, 25.0, 0.0)
 
@@ -38,9 +41,13 @@ class NapariBridge(QObject):
     -------
     range_changed (maximum_A)
         The displacement at the upper end of the colours.
+    labelled (text)
+        Where the state comes from, to be shown over the view. (As napari's own text overlay every
+        other text would draw the scene twice.)
     """
 
     range_changed = Signal(float)
+    labelled = Signal(str)
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -50,27 +57,61 @@ class NapariBridge(QObject):
         self._backbone: Surface | None = None
         self._density: Surface | None = None
         self._has_backbone, self._has_density = False, False
+        self._offered: Any | None = None
+        self._cost_ms = 0.0
+        self._since_touch, self._since_draw = QElapsedTimer(), QElapsedTimer()
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.timeout.connect(self._draw_offered)
         self._maximum_A = 0.0
         self._look: tuple[int, Any] | None = None
-        text = viewer.canvas.overlays.text
-        text.position, text.font_size, text.color = "top_left", 9, theme.TEXT
         scale_bar = viewer.canvas.overlays.scale_bar
         scale_bar.position, scale_bar.font_size = "bottom_right", 9
         viewer.layers.events.removed.connect(self._forget)
 
+    def touched(self) -> None:
+        """The user asks for a state: what comes now is drawn at once."""
+        self._since_touch.start()
+
+    def offer(self, state: Any | None) -> None:
+        """Draw a state: at once when asked for, else (a live refresh) when there is time.
+
+        Drawing stops the event loop, for a tenth of a second with software OpenGL. Refreshes that
+        nobody asked for take at most :data:`LIVE_SHARE` of the time; the newest is drawn.
+        """
+        self._offered = state
+        recent = self._since_touch.isValid() and self._since_touch.elapsed() < ASKED_MS
+        if recent or state is None or self._look is None:
+            self._draw_offered()
+        elif not self._pause.isActive():
+            rest_ms = self._cost_ms / LIVE_SHARE - self._since_draw.elapsed()
+            self._pause.start(max(0, int(rest_ms)))
+
+    def close(self) -> None:
+        """Draw nothing more."""
+        self._pause.stop()
+        self.viewer.layers.events.removed.disconnect(self._forget)
+
+    def _draw_offered(self) -> None:
+        self._pause.stop()
+        self._since_draw.start()
+        self.show(self._offered)
+        # Behind the paint event that showing has posted.
+        QTimer.singleShot(0, self._note_cost)
+
+    def _note_cost(self) -> None:
+        self._cost_ms = min(float(self._since_draw.elapsed()), LARGEST_COST_MS)
+
     def show(self, state: Any | None) -> None:
         """Draw a :class:`cryoscope.session.ShownState`, or nothing."""
-        overlays = self.viewer.canvas.overlays
-        overlays.text.visible = True
-        overlays.scale_bar.visible = state is not None
+        self.viewer.canvas.overlays.scale_bar.visible = state is not None
+        self.labelled.emit(EMPTY_TEXT if state is None else state.label)
         if state is None:
-            overlays.text.text = EMPTY_TEXT
             for layer in (self._backbone, self._density):
                 _set_visible(layer, False)
             self._look = None
             self.reset_range()
             return
-        overlays.text.text = state.label
         self._grow_range(state.displacement_A)
         self._draw_backbone(state.backbone)
         self._draw_density(state.isosurface)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from cryoscope.app import dialogs, theme
 from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.app.widgets.progress_bar import ProgressBar
 from cryoscope.session import actions
 
 HEIGHT_PX = 32
@@ -21,10 +22,9 @@ class StatusLine(QWidget):
         self._session = session
         self.setStyleSheet(theme.STYLE)
         self.message = QLabel("Ready")
-        self.job_text, self.bar, self.cancel = QLabel(), QProgressBar(), QToolButton()
+        self.job_text, self.bar, self.cancel = QLabel(), ProgressBar(), QToolButton()
         self.setFixedHeight(HEIGHT_PX)  # a job that comes must not move the panels
         self.bar.setFixedWidth(140)
-        self.bar.setMaximumHeight(14)
         self.cancel.setText("Cancel")
         self.cancel.clicked.connect(self._cancel)
         self.error_box: Any = None
@@ -60,8 +60,8 @@ class StatusLine(QWidget):
         self._job_name = job.name
         more = f" (+{len(jobs) - 1} more)" if len(jobs) > 1 else ""
         self.job_text.setText(job.text + more)
-        self.bar.setRange(0, job.total)
-        self.bar.setValue(job.done)
+        percent = f"{100 * job.done // job.total} %" if job.total else ""
+        self.bar.show_progress(job.done, job.total, percent)
         self.cancel.setVisible(job.cancellable)
 
     def _cancel(self) -> None:

@@ -20,6 +20,7 @@ TEXT = "#f0f1f2"
 MUTED = "#b3bac2"
 ACCENT = "#ffb000"
 CURSOR = "#ffffff"
+PROGRESS = "#0b6fb8"
 ERROR = "#ff8f80"
 DENSITY = "#cfe3f7"
 
@@ -29,6 +30,7 @@ SMALL_FONT_PT = 8.0
 LEFT_WIDTH_PX = 304
 RIGHT_WIDTH_PX = 400
 RIGHT_SHARE = 0.32
+VIEW_LABEL_AT_PX = (14, 12)
 WINDOW_SIZE_PX = (1440, 900)
 SMALLEST_WINDOW_PX = (1180, 720)
 
@@ -75,6 +77,7 @@ def set_role(widget: Any, role: str) -> None:
 STYLE = f"""
 QLabel[role="title"] {{ font-weight: bold; padding: 3px 8px; background: #363a42; color: {TEXT}; }}
 QLabel[role="heading"] {{ font-weight: bold; color: {TEXT}; }}
+QLabel[role="view"] {{ color: {TEXT}; background: #000000; padding: 3px 6px; font-size: 11pt; }}
 QLabel[role="muted"] {{ color: {MUTED}; }}
 QLabel[role="problem"] {{ color: {ERROR}; }}
 QLabel[role="drop"] {{ border: 1px dashed {AXIS}; border-radius: 4px; padding: 10px;
@@ -88,9 +91,6 @@ QToolButton {{ padding: 4px 8px; border-radius: 2px; background: #414851; color:
 QToolButton:hover {{ background: #5a626c; }}
 QToolButton:checked {{ background: #0b6fb8; color: white; }}
 QToolButton:disabled {{ color: #7d848c; background: #2f333a; }}
-QProgressBar {{ border: none; border-radius: 2px; background: #16181d; min-height: 16px;
-                text-align: center; color: {TEXT}; }}
-QProgressBar::chunk {{ background: #0b6fb8; border-radius: 2px; }}
 QTableWidget {{ background: {PLOT_BACKGROUND}; border: none; gridline-color: {GRID}; }}
 QTableWidget::item {{ padding: 1px 4px; }}
 QTableWidget::item:selected {{ background: #364a60; color: {TEXT}; }}

@@ -88,6 +88,12 @@ class CryoscopeWindow(QObject):
         self.selections = SelectionsPanel(session, self.bridge)
         self.state = StatePanel(session, self.bridge)
         self.status = StatusLine(session, self.bridge)
+        self.label = QLabel(self.main.centralWidget())
+        self.label.setProperty("role", "view")
+        self.label.setStyleSheet(theme.STYLE)
+        self.label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.label.move(*theme.VIEW_LABEL_AT_PX)
+        self.label.show()
         self._put("project", self.project, (self.training, 1))
         self._put("latent", (self.latent, 1), self.selections)
         self._put("state", self.state)
@@ -100,7 +106,10 @@ class CryoscopeWindow(QObject):
             )
         )
         self.latent.said.connect(self.status.say)
-        self.bridge.watch("shown", self.napari_bridge.show)
+        self.napari_bridge.labelled.connect(self._label_view)
+        for asked in ("cursor_xy", "iso_sigma", "structure"):
+            self.bridge.watch(asked, lambda _value: self.napari_bridge.touched())
+        self.bridge.watch("shown", self.napari_bridge.offer)
         self._run_id = ""
         self.bridge.watch("run", self._look_at_run)
         self.bridge.watch("particles", self._name_window)
@@ -160,6 +169,7 @@ class CryoscopeWindow(QObject):
         self._done = True
         self.bridge.close()
         self.latent.close_threads()
+        self.napari_bridge.close()
         self.main.removeEventFilter(self)
         self.viewer.close()
         self.closed.emit()
@@ -212,6 +222,10 @@ class CryoscopeWindow(QObject):
         for one in widgets:
             widget, stretch = one if isinstance(one, tuple) else (one, 0)
             layout.addWidget(widget, stretch)
+
+    def _label_view(self, text: str) -> None:
+        self.label.setText(text)
+        self.label.adjustSize()
 
     def _name_window(self, particles: Any) -> None:
         self.viewer.title = "Cryoscope" if particles is None else f"{particles.file} – Cryoscope"

@@ -63,6 +63,8 @@ class BeadVAE(nn.Module):
             config.latent.dim,
             config.deformer.widths,
             torch.as_tensor(beads.anchor_A),
+            mode_count=config.deformer.modes,
+            mode_scale_A=config.deformer.mode_scale_A,
             remove_net_motion=config.deformer.remove_net_motion,
         )
         self.centres: Callable[[Tensor], Tensor] = (

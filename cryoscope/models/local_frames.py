@@ -71,21 +71,30 @@ class _Carry(torch.autograd.Function):
         anchors = anchor_A.detach().contiguous()
         centres = torch.empty_like(anchors)
         frames = anchors.new_empty(*anchors.shape[:2], 11)
-        atoms = [t.numpy() for t in (carried.before, carried.here, carried.after)]
-        offset = carried.local_offset.numpy()
-        carry_forward(anchors.numpy(), *atoms, offset, centres.numpy(), frames.numpy())
-        ctx.atoms, ctx.offset = atoms, offset
+        carry_forward(
+            anchors.numpy(),
+            carried.before.numpy(),
+            carried.here.numpy(),
+            carried.after.numpy(),
+            carried.local_offset.numpy(),
+            centres.numpy(),
+            frames.numpy(),
+        )
+        ctx.carried = carried
         ctx.save_for_backward(frames)
         return centres
 
     @staticmethod
-    def backward(ctx: Any, grad_centres: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_centres: Tensor) -> tuple[Tensor, None]:
         (frames,) = ctx.saved_tensors
+        carried: CarriedCentres = ctx.carried
         gradient = torch.zeros_like(grad_centres)
         carry_backward(
             grad_centres.contiguous().numpy(),
-            *ctx.atoms,
-            ctx.offset,
+            carried.before.numpy(),
+            carried.here.numpy(),
+            carried.after.numpy(),
+            carried.local_offset.numpy(),
             frames.numpy(),
             gradient.numpy(),
         )

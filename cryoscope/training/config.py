@@ -107,6 +107,12 @@ class DeformerConfig:
     kind: Literal["offset-mlp"] = Field(
         default="offset-mlp", description="z -> one offset per bead"
     )
+    modes: int = Field(
+        default=32, ge=0, description="Slow collective modes added to the free offsets; 0 = none"
+    )
+    mode_scale_A: float = Field(
+        default=1.0, gt=0, description="RMS motion of a unit step along the softest mode"
+    )
     widths: tuple[int, ...] = Field(default=(256, 512), description="Hidden widths")
     remove_net_motion: bool = Field(
         default=False, description="Project out net translation and rotation of the deformation"

@@ -19,7 +19,7 @@ def line_of_frames(count: int = 11) -> np.ndarray:
 
 def test_rmsd_is_not_superposed() -> None:
     a = np.zeros((1, 4, 3))
-    assert rmsd_A(a, a + [3.0, 4.0, 0.0])[0] == pytest.approx(5.0)
+    assert rmsd_A(a, a + np.array([3.0, 4.0, 0.0]))[0] == pytest.approx(5.0)
 
 
 def test_one_structure_serves_all_particles() -> None:

@@ -87,7 +87,7 @@ def test_training_shows_losses_latents_and_the_state(
     assert window.training.stop.isEnabled()
     assert not window.training.start.isEnabled()
     assert "PC1" in window.latent.canvas.x_label
-    assert "decoded by the model" in window.viewer.canvas.overlays.text.text
+    assert "decoded by the model" in window.label.text()
     window.main.grab()
 
 
@@ -100,6 +100,31 @@ def test_the_scene_is_right_handed(window: Any, session: Any, until: Until) -> N
     vertices = window.viewer.layers[BACKBONE_LAYER].data[0]
     np.testing.assert_array_equal(vertices, shown.backbone.vertices_A[:, ::-1])
     assert window.viewer.scene.camera.handedness == Handedness.RIGHT
+
+
+def test_a_live_refresh_waits_but_what_is_asked_for_does_not(
+    window: Any, session: Any, until: Until, qtbot: Any
+) -> None:
+    from dataclasses import replace
+
+    train(window, session, until)
+    actions.pause_training(session)
+    until(lambda: session.run.status is RunStatus.PAUSED and not session.jobs)
+    bridge = window.napari_bridge
+    qtbot.wait(300)
+    bridge._draw_offered()
+    qtbot.wait(50)
+    bridge._cost_ms, bridge._since_touch = 20.0, type(bridge._since_touch)()
+    for i in range(3):
+        bridge.offer(replace(session.shown, label=f"live {i}"))
+    assert not window.label.text().startswith("live")
+    until(lambda: window.label.text() == "live 2")
+    bridge._cost_ms = 10_000.0
+    bridge.offer(replace(session.shown, label="later"))
+    assert window.label.text() == "live 2"
+    bridge.touched()
+    bridge.offer(replace(session.shown, label="now"))
+    assert window.label.text() == "now"
 
 
 def test_layers_are_updated_in_place(window: Any, session: Any, until: Until) -> None:
@@ -147,13 +172,11 @@ def test_scrubbing_moves_the_molecule(window: Any, session: Any, until: Until) -
     until(lambda: session.run.status is RunStatus.PAUSED and not session.jobs)
     x0, x1, y0, y1 = window.latent.canvas.bounds
     middle = 0.5 * (y0 + y1)
-    drag(window.latent.canvas, [(0.0, middle), (0.8 * x0, middle)])
-    until(lambda: session.shown.request_id > 2)
-    window.latent.canvas.setFocus()
-    coords_A = session.shown.coords_A
-    drag(window.latent.canvas, [(0.0, middle), (0.8 * x1, middle)])
-    np.testing.assert_allclose(session.cursor_xy, (0.8 * x1, middle), atol=0.05 * (x1 - x0))
-    until(lambda: np.abs(session.shown.coords_A - coords_A).max() > 0.5)
+    for edge in (x0, x1):
+        coords_A = session.shown.coords_A
+        drag(window.latent.canvas, [(0.0, middle), (0.8 * edge, middle)])
+        np.testing.assert_allclose(session.cursor_xy, (0.8 * edge, middle), atol=0.05 * (x1 - x0))
+        until(lambda before=coords_A: np.abs(session.shown.coords_A - before).max() > 0.5)
 
 
 def test_lasso_add_subtract_undo_rename_remove(window: Any, session: Any, until: Until) -> None:
@@ -205,12 +228,16 @@ def test_the_plot_keeps_its_range_until_the_points_fill_too_little(
     train(window, session, until)
     actions.stop_training(session)
     until(lambda: not session.run.status.active and not session.jobs)
-    home, embedding = window.latent.canvas.home, session.embedding
-    for scale, kept in ((0.8, True), (0.2, False), (3.0, False)):
+    embedding = session.embedding
+    homes: dict[float, Any] = {}
+    window.latent._home = None
+    for scale in (1.0, 0.8, 0.2, 3.0):
         session.embedding = replace(embedding, xy=embedding.xy * scale)
         until(lambda: window.bridge._asleep and not window.bridge._timer.isActive())
-        assert (window.latent.canvas.home == home) == kept
-    assert window.latent.canvas.home[1] > home[1]
+        homes[scale] = window.latent.canvas.home
+    assert homes[0.8] == homes[1.0]
+    assert homes[0.2][1] < 0.5 * homes[1.0][1]
+    assert homes[3.0][1] > 2 * homes[1.0][1]
 
 
 def test_a_trajectory_is_exported_from_the_window(

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -23,6 +22,7 @@ from cryoscope.app import theme
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.app.widgets.loss_plot import LossPlot
 from cryoscope.app.widgets.option_form import OptionForm
+from cryoscope.app.widgets.progress_bar import ProgressBar
 from cryoscope.session import RunStatus, actions
 
 ALL_TERMS = "all terms (logarithmic)"
@@ -98,11 +98,9 @@ class TrainingPanel(QWidget):
         self.status = QLabel()
         self.status.setProperty("role", "heading")
         self.status.setWordWrap(True)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(True)
+        self.bar = ProgressBar()
         self.numbers = QLabel()
         self.numbers.setProperty("role", "muted")
-        self.numbers.setWordWrap(True)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -200,23 +198,20 @@ class TrainingPanel(QWidget):
             return
         if status is RunStatus.PREPARING:
             self.status.setText(f"Preparing: {run.stage_text}" if run.stage_text else "Preparing")
-            self.bar.setRange(0, run.total)
-            self.bar.setValue(run.done)
-            self.bar.setFormat(f"{run.done:,} of {run.total:,}" if run.total else "")
-            self.numbers.setText("")
+            text = f"{run.done:,} of {run.total:,}" if run.total else ""
+            self.bar.show_progress(run.done, run.total, text)
+            self.numbers.setText("\n")
             return
-        self.bar.setRange(0, max(run.total_steps, 1))
-        self.bar.setValue(run.step)
-        self.bar.setFormat(f"step {run.step:,} of {run.total_steps:,}")
+        text = f"step {run.step:,} of {run.total_steps:,}"
+        self.bar.show_progress(run.step, max(run.total_steps, 1), text)
         if run.message:
             failed = "Failed: " if status is RunStatus.FAILED else ""
             self.status.setText(failed + run.message)
-        parts = [f"epoch {run.epoch}"]
+        speed = ""
         if status is RunStatus.RUNNING:
-            parts.append(f"{run.images_per_s:,.0f} images/s")
-            parts.append(duration_text(run.seconds_left))
-        parts.append(f"mean motion {run.motion_A:.1f} Å")
-        self.numbers.setText(" · ".join(part for part in parts if part))
+            left = duration_text(run.seconds_left)
+            speed = f"{run.images_per_s:,.0f} images/s" + (f" · {left}" if left else "")
+        self.numbers.setText(f"epoch {run.epoch} · mean motion {run.motion_A:.1f} Å\n{speed}")
 
     def _refresh_loss(self, run: Any) -> None:
         has_losses = run is not None and len(run.history.step) > 1

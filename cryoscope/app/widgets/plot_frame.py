@@ -116,8 +116,9 @@ class PlotFrame(QWidget):
         middle = Qt.AlignmentFlag.AlignCenter
         for value, text in across:
             x = self.to_widget([(value, self.bounds[2])])[0, 0]
-            left = min(max(x - 40, 0), self.width() - 80)
-            painter.drawText(QRectF(left, rect.bottom() + 2, 80, 15), middle, text)
+            half = painter.fontMetrics().horizontalAdvance(text) / 2 + 1
+            centre = min(max(x, half), self.width() - half)
+            painter.drawText(QRectF(centre - 40, rect.bottom() + 2, 80, 15), middle, text)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for value, text in up:
             y = self.to_widget([(self.bounds[0], value)])[0, 1]
@@ -126,9 +127,11 @@ class PlotFrame(QWidget):
         below = QRectF(rect.left(), rect.bottom() + 17, rect.width(), 18)
         painter.drawText(below, middle, self.x_label)
         painter.save()
-        painter.translate(1, rect.center().y())
+        # The label may be longer than the axis, but not than the widget.
+        half = painter.fontMetrics().horizontalAdvance(self.y_label) / 2 + 1
+        painter.translate(1, min(max(rect.center().y(), half), self.height() - half))
         painter.rotate(-90)
-        painter.drawText(QRectF(-rect.height() / 2, 0, rect.height(), 15), middle, self.y_label)
+        painter.drawText(QRectF(-half, 0, 2 * half, 15), middle, self.y_label)
         painter.restore()
 
     def _paint_empty(self, painter: QPainter) -> None:
