@@ -1,17 +1,14 @@
-"""How fast the window starts and how smoothly it runs: ``python -m cryoscope.app.measure``.
-
-Arguments: the file to write figures to, the folder of a simulated set, a folder for the run, and
-the time the process was started at (seconds since 1970). ``cryoscope bench demo`` runs it.
-"""
+"""How fast the window starts and how smoothly it runs: ``cryoscope view --measure FILE``."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from qtpy.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
@@ -112,13 +109,15 @@ def measure_start(started_s: float) -> tuple[CryoscopeWindow, dict[str, float]]:
     return window, {"first_paint_s": paint.when_s - started_s, "reacts_s": reacts_s - started_s}
 
 
-def measure_stalls(window: CryoscopeWindow, data: Path, run_path: Path) -> dict[str, float]:
-    """Lateness of the event loop before and while training on ``data``."""
+def measure_stalls(
+    window: CryoscopeWindow, paths: Sequence[Path], run_path: Path
+) -> dict[str, float]:
+    """Lateness of the event loop before and while training on ``paths``."""
     from cryoscope.session import actions
 
     session = window.session
     idle = Lateness(window).watch(IDLE_S)
-    actions.open_files(session, [data / "particles.star", data / "reference.pdb"])
+    actions.open_files(session, list(paths))
     run_events(lambda: session.particles is not None and session.structure is not None, 60)
     actions.start_training(session, run_path)
     if not run_events(lambda: session.embedding is not None, START_LIMIT_S):
@@ -130,17 +129,22 @@ def measure_stalls(window: CryoscopeWindow, data: Path, run_path: Path) -> dict[
     return figures | {"images_per_s_beside_window": rate}
 
 
-def main() -> int:
-    """Measure and write the figures."""
-    out, data, run_path = (Path(argument) for argument in sys.argv[1:4])
-    window, figures = measure_start(float(sys.argv[4]))
-    figures |= measure_stalls(window, data, run_path)
+def run(out: Path, paths: Sequence[Path]) -> int:
+    """Measure the start, and, given the files of a data set, the stalls while it trains.
+
+    Parameters
+    ----------
+    out
+        Where the figures are written (JSON); the run goes beside it.
+    paths
+        Nothing, or particles and a structure.
+    """
+    window, figures = measure_start(psutil.Process().create_time())
+    if paths:
+        figures |= measure_stalls(window, paths, out.with_suffix(".run"))
     out.write_text(json.dumps(figures))
-    window.closed.connect(QApplication.instance().quit)
+    closed: list[bool] = []
+    window.closed.connect(lambda: closed.append(True))
     window.shut_down()
-    run_events(lambda: False, 20)
+    run_events(lambda: bool(closed), 20)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import typer
 from typer.main import get_command
 
+from cryoscope.cli.display import on_a_display
 from cryoscope.data import InputError, Latents, Selection
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ HIGH_PERCENTILE = 80.0
 SELECTION_NAME = "PC1 high"
 _STOPPED = 130
 _PICTURE_LIMIT_S = 240.0
-_VIRTUAL_SCREEN = ("-a", "-s", "-screen 0 1920x1200x24 +extension GLX")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -166,15 +164,10 @@ def take_picture(run: Path, picture: Path) -> str:
     from cryoscope.session.child_process import how_it_ended, kill, last_line, spawn
 
     view = [sys.executable, "-m", "cryoscope", "view", str(run), "--screenshot", str(picture)]
-    environment = dict(os.environ)
-    if sys.platform.startswith("linux") and not (
-        environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
-    ):
-        virtual = shutil.which("xvfb-run")
-        if virtual is None:
-            return "there is no display, and xvfb-run is not installed (apt install xvfb)"
-        view = [virtual, *_VIRTUAL_SCREEN, *view]
-        environment |= {"LIBGL_ALWAYS_SOFTWARE": "1", "QT_QPA_PLATFORM": "xcb"}
+    try:
+        view, environment = on_a_display(view)
+    except InputError as error:
+        return str(error)
     picture.unlink(missing_ok=True)
     print("taking a picture of the window", file=sys.stderr)
     child = spawn(view, environment)

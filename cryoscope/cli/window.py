@@ -29,6 +29,10 @@ def view(
     exit_after: Annotated[
         float | None, typer.Option(help="Close after this many seconds", min=0.1)
     ] = None,
+    measure: Annotated[
+        Path | None,
+        typer.Option(help="For `bench`: write how fast the window starts and reacts", hidden=True),
+    ] = None,
 ) -> int:
     """Open the window, with files or a run in it. The same as `cryoscope FILES...`."""
     paths = [path.expanduser() for path in files or []]
@@ -39,6 +43,10 @@ def view(
                 file=path,
                 cure="`cryoscope --help` lists the commands",
             )
+    if measure is not None:
+        from cryoscope.app.measure import run
+
+        return run(measure, paths)
     return open_window(paths, screenshot=screenshot, exit_after_s=exit_after)
 
 
