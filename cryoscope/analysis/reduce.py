@@ -13,6 +13,9 @@ from scipy.spatial import cKDTree
 from cryoscope.data import Embedding, InputError
 
 MIN_UMAP_PARTICLES = 10
+# The first two components keep their old places while the smaller has this share of the larger:
+# only then can noise exchange them. Beyond that PC1 lies along x, whatever early noise said.
+ALIKE = 0.6
 # Particles by which a picture is matched to the one before it.
 _MATCHED = 20_000
 
@@ -74,8 +77,8 @@ def principal_axes(z: NDArray[np.floating]) -> PrincipalAxes:
 def pca_embedding(z: NDArray[np.floating], previous: Embedding | None = None) -> Embedding:
     """The two principal components of the latents.
 
-    A live picture must not jump when it is refreshed: the two axes take the order and the signs in
-    which the particles' new coordinates correlate best with the old ones.
+    A live picture must not jump when it is refreshed: the two axes take the signs, and where their
+    variances are alike the order, in which the new coordinates correlate best with the old ones.
 
     Parameters
     ----------
@@ -100,7 +103,8 @@ def pca_embedding(z: NDArray[np.floating], previous: Embedding | None = None) ->
         labels.append("one latent dimension only")
     xy = _project(z, found.centre, axes)
     if previous is not None and previous.axes is not None and previous.xy.shape == xy.shape:
-        order, sign = _match(previous.xy, xy)
+        may_swap = dims > 1 and found.fraction[1] > ALIKE * found.fraction[0]
+        order, sign = _match(previous.xy, xy, may_swap=may_swap)
         axes = axes[order] * sign[:, None]
         labels = [labels[i] for i in order]
         xy = np.ascontiguousarray(xy[:, order]) * sign.astype(np.float32)
@@ -121,7 +125,7 @@ def _project(
 
 
 def _match(
-    old_xy: NDArray[np.float32], new_xy: NDArray[np.float32]
+    old_xy: NDArray[np.float32], new_xy: NDArray[np.float32], *, may_swap: bool
 ) -> tuple[list[int], NDArray[np.float64]]:
     """Order and signs of the new axes that correlate best with the old ones."""
     step = max(1, len(old_xy) // _MATCHED)
@@ -135,7 +139,7 @@ def _match(
     norms = np.outer(np.linalg.norm(old, axis=0), np.linalg.norm(new, axis=0))
     correlation = old.T @ new / np.where(norms > 0, norms, np.inf)
     strength = np.abs(correlation)
-    swap = strength[0, 1] + strength[1, 0] > strength[0, 0] + strength[1, 1]
+    swap = may_swap and strength[0, 1] + strength[1, 0] > strength[0, 0] + strength[1, 1]
     order = [1, 0] if swap else [0, 1]
     matched = correlation[[0, 1], order]
     return order, np.where(matched < 0, -1.0, 1.0)

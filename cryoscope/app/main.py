@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryoscope.app import startup
 from cryoscope.data import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def open_window(
         If there is no display to open a window on.
     """
     _require_display()
+    startup.begin()
     from napari import run
     from qtpy.QtCore import QTimer
 
@@ -72,6 +74,7 @@ def open_window(
         window.open_paths([Path(path) for path in paths])
         if demo is not None:
             actions.start_demo(window.session, demo)
+        startup.end()
         if exit_after_s is not None:
             QTimer.singleShot(int(exit_after_s * 1000), take_and_close)
         elif screenshot is not None:

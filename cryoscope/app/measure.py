@@ -12,6 +12,8 @@ import psutil
 from qtpy.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
+from cryoscope.app import startup
+
 if TYPE_CHECKING:
     from cryoscope.app.window import CryoscopeWindow
 
@@ -87,6 +89,7 @@ def run_events(done: Any, seconds: float) -> bool:
 
 def measure_start(started_s: float) -> tuple[CryoscopeWindow, dict[str, float]]:
     """Open the window and press one of its buttons."""
+    startup.begin()
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
@@ -101,6 +104,7 @@ def measure_start(started_s: float) -> tuple[CryoscopeWindow, dict[str, float]]:
     from cryoscope.session import Session
 
     window.fill(Session())
+    startup.end()
     button = window.training.more
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
     run_events(button.isChecked, 10)

@@ -16,7 +16,7 @@ import typer
 from cryoscope import __version__
 
 _NEEDED = ("numpy", "scipy", "torch", "numba", "gemmi", "mrcfile", "pandas", "safetensors")
-_WINDOW = ("napari", "vispy", "PySide6-Essentials", "superqt", "pyqtgraph")
+_WINDOW = ("napari", "vispy", "PySide6-Essentials", "psutil")
 _OPTIONAL = {
     "umap-learn": "UMAP pictures: pip install 'cryoscope[umap]'",
     "prody": ".psf topologies: pip install prody (needs a C++ compiler)",

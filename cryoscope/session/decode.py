@@ -222,12 +222,13 @@ class Decoder:
         finally:
             path.unlink(missing_ok=True)
         run = self._session.run
+        ours = run is not None and run.run_id == request.run_id
         state = shown_decoded(
             request.request_id,
             decoded,
             None if run is None else run.reference,
             iso_sigma=self._session.iso_sigma,
-            run_id=request.run_id,
+            run_id=run.folder.name if run is not None and ours else request.run_id,
             epoch=request.epoch,
         )
         self._session.revise(lambda: self._unless_stale(state))
