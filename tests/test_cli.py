@@ -103,7 +103,7 @@ def test_train_help_lists_settings_with_units_and_defaults(
     assert run(["train", "--help"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"optimiser\.epochs +30 +Passes through the particles", text)
-    assert re.search(r"data\.box_size_px +64 px", text)
+    assert re.search(r"data\.box_size_px +0 px", text)
     assert re.search(r"data\.low_pass_A +0\.0 Å", text)
     assert "loss.restraints.1.release_fraction" in text
 

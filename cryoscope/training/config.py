@@ -24,11 +24,12 @@ class DataConfig:
     particles: str = Field(default="", description="Particle file (.star)")
     structure: str = Field(default="", description="Reference atomic model (.pdb, .cif)")
     box_size_px: int = Field(
-        default=64,
-        ge=16,
+        default=0,
+        ge=0,
         le=1024,
         multiple_of=2,
-        description="Training box; images are Fourier-cropped",
+        description="Training box; images are Fourier-cropped; 0 = automatic (about 1.5 A/px, "
+        "128 px at most)",
     )
     particle_radius_A: float = Field(
         default=0.0, ge=0, description="Background starts here; 0 = from the structure"

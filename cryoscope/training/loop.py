@@ -24,6 +24,10 @@ from cryoscope.training.events import (
 )
 from cryoscope.training.prepare import Prepared
 
+#: Encoding a batch takes about this share of a step; all particles are encoded at a checkpoint
+#: where that takes less than a share of the time between checkpoints, or next to no time.
+ENCODING_PER_STEP, ENCODING_SHARE, QUICK_S = 0.3, 0.05, 2.0
+
 
 class Loop:
     """Model, optimiser, order of the data and the sums of the losses."""
@@ -165,16 +169,28 @@ class Loop:
         return LatentsReady(str(path), self.epoch, self.step, live=True)
 
     def save(self, run: RunFolder) -> Iterator[TrainEvent]:
-        """Encode all particles, write their latents, then a checkpoint."""
-        mean, log_var = self.encode_all()
-        self.latents = mean
-        latents = Latents(mean, log_var, self.prepared.particles.uid, run.run_id, self.epoch)
-        path = run.save_latents(latents, live=False)
-        yield LatentsReady(str(path), self.epoch, self.step, live=False)
+        """Write the latents of all particles, then a checkpoint.
+
+        At the end, and before it where that is quick, all particles are encoded by the model as it
+        is now; else the live latents are written.
+        """
+        if self.finished or self._encoding_is_quick():
+            mean, log_var = self.encode_all()
+            self.latents = mean
+            latents = Latents(mean, log_var, self.prepared.particles.uid, run.run_id, self.epoch)
+            path = run.save_latents(latents, live=False)
+            yield LatentsReady(str(path), self.epoch, self.step, live=False)
+        else:
+            yield self.save_live(run)
         arrays = pack_state(self.model, self.optimiser, self.generator)
         meta = {"trained_s": self.trained_s, "epoch": self.epoch}
         path = run.save_checkpoint(self.step, arrays, meta)
         yield CheckpointSaved(str(path), self.step)
+
+    def _encoding_is_quick(self) -> bool:
+        seconds_per_step = self.trained_s / max(self.step, 1)
+        expected_s = ENCODING_PER_STEP * seconds_per_step * self.steps_per_epoch
+        return expected_s < max(QUICK_S, ENCODING_SHARE * self.config.checkpoint_s)
 
     def restore(self, run: RunFolder) -> None:
         """Go back to the newest checkpoint, random state included."""

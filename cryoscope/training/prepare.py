@@ -26,6 +26,8 @@ from cryoscope.training.config import TrainConfig
 
 #: Particles looked at to find the noise spectrum and the sign of the contrast.
 SAMPLE_SIZE = 512
+#: Bounds of the automatic training box.
+FINEST_PIXEL_A, SMALLEST_BOX_PX, LARGEST_BOX_PX = 1.5, 16, 128
 
 ProgressCallback = Callable[[str, int, int], None]
 
@@ -207,7 +209,26 @@ def _named(config: TrainConfig) -> tuple[Path, Path]:
     return Path(config.data.particles), Path(config.data.structure)
 
 
+def training_box_px(images_box_px: int, pixel_size_A: float) -> int:
+    """The box that ``data.box_size_px = 0`` stands for: no finer than beads need, at most 128."""
+    wanted = round(images_box_px * pixel_size_A / FINEST_PIXEL_A / 2) * 2
+    return max(SMALLEST_BOX_PX, min(wanted, LARGEST_BOX_PX, images_box_px))
+
+
 def _training_box_px(config: TrainConfig, particles: Particles, star: Path) -> int:
+    if particles.box_size_px < SMALLEST_BOX_PX:
+        raise InputError(
+            f"the images are {particles.box_size_px} px wide",
+            file=star,
+            cure=f"Extract them with {SMALLEST_BOX_PX} px or more",
+        )
+    if config.data.box_size_px == 0:
+        return training_box_px(particles.box_size_px, particles.pixel_size_A)
+    if config.data.box_size_px < SMALLEST_BOX_PX:
+        raise InputError(
+            f"a training box of {config.data.box_size_px} px is too small",
+            cure=f"Train at {SMALLEST_BOX_PX} px or more (--box-px), or 0 for automatic",
+        )
     if config.data.box_size_px > particles.box_size_px:
         raise InputError(
             f"the training box of {config.data.box_size_px} px is larger than the images' "

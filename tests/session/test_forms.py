@@ -25,7 +25,7 @@ def test_everyday_settings_come_first_with_units_and_help() -> None:
     by_path = {field.path: field for field in fields}
     box = by_path["data.box_size_px"]
     assert (box.label, box.unit, box.kind) == ("Training box", "px", "integer")
-    assert (box.minimum, box.maximum, box.multiple_of, box.value) == (16, 1024, 2, 64)
+    assert (box.minimum, box.maximum, box.multiple_of, box.value) == (0, 1024, 2, 0)
     assert by_path["optimiser.minutes"].unit == "min"
     assert by_path["data.low_pass_A"].unit == "Å"
     assert by_path["data.contrast"].choices == ("auto", "bright", "dark")

@@ -55,7 +55,6 @@ def test_particles_and_structure(session: Session, tmp_path: Path) -> None:
     assert session.structure.chains == ("A",)
     assert session.config.data.particles == str(star)
     assert session.config.data.structure == str(model)
-    assert session.config.data.box_size_px == 16
     assert session.shown.label == "read from model.pdb"
     assert len(session.shown.backbone.faces) > 0
     actions.start_training(session, tmp_path / "run")

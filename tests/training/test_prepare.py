@@ -11,7 +11,12 @@ from cryoscope.data import InputError, Optics
 from cryoscope.io.structures import read_structure
 from cryoscope.physics.fourier import make_band
 from cryoscope.training.config import TrainConfig
-from cryoscope.training.prepare import noise_power, place_structure, prepare
+from cryoscope.training.prepare import (
+    noise_power,
+    place_structure,
+    prepare,
+    training_box_px,
+)
 from tests.training.conftest import simulated_set
 
 
@@ -69,6 +74,7 @@ def test_coloured_noise_keeps_its_colour() -> None:
         ({"particles": ""}, "no particles were given"),
         ({"structure": ""}, "no structure was given"),
         ({"box_size_px": 64}, "larger than the images"),
+        ({"box_size_px": 8}, "too small"),
         ({"particles": "/nowhere/particles.star"}, "particles.star"),
         ({"structure": "/nowhere/model.pdb"}, "model.pdb"),
     ],
@@ -79,6 +85,21 @@ def test_what_cannot_be_trained_on_is_said(
     config = replace(small_config, data=replace(small_config.data, **change))
     with pytest.raises(InputError, match=message):
         prepare(config)
+
+
+@pytest.mark.parametrize(
+    ("box_px", "pixel_size_A", "expected"),
+    [
+        (64, 1.6, 64),
+        (256, 1.0, 128),
+        (200, 1.0, 128),
+        (100, 1.0, 66),
+        (400, 0.6, 128),
+        (16, 0.5, 16),
+    ],
+)
+def test_the_automatic_box(box_px: int, pixel_size_A: float, expected: int) -> None:
+    assert training_box_px(box_px, pixel_size_A) == expected
 
 
 def test_particles_without_poses_are_refused(
