@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from skimage.measure import points_in_poly
+from timing import median_ms
 
 from cryoscope.analysis.backbone import tube_mesh
 from cryoscope.analysis.isosurface import isosurface
@@ -23,17 +20,6 @@ from cryoscope.analysis.lasso import crossings, polygon_mask
 from cryoscope.analysis.raster import data_bounds, scatter_rgba
 from cryoscope.analysis.reduce import NeighbourIndex, nearest_state, pca_embedding
 from cryoscope.data import Provenance, Volume
-
-
-def median_ms(work: Callable[[], Any], repeats: int = 9) -> float:
-    """Median time of ``work`` in ms after one call to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - begin) * 1e3)
-    return statistics.median(times)
 
 
 def brute_force(xy: np.ndarray, polygon: np.ndarray) -> np.ndarray:
