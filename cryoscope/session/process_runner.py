@@ -181,7 +181,7 @@ class ProcessRunner(ObservedRunner):
 def worker_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of the worker: one core is left to the window, unless the user said else."""
     threads = str(max(1, usable_cores() - 1))
-    defaults = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    defaults = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
     fixed = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     return {**defaults, **base, **fixed}
 
