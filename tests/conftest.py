@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -21,6 +22,11 @@ settings.load_profile("cryoscope")
 os.environ.setdefault("NAPARI_CONFIG", "")
 if sys.platform == "linux" and not (os.getenv("DISPLAY") or os.getenv("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+# GPU builds of torch bring Triton, whose LLVM crashes when it is loaded after that of Mesa's
+# software OpenGL. The program never has both in one process; the tests do.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 
 @pytest.fixture(scope="session")
