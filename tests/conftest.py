@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.damage import BOX_PX, PARTICLES
 
 _ROOT = Path(__file__).resolve().parents[1]
 _QT_FIXTURES = {"make_napari_viewer", "qapp", "qtbot"}
@@ -85,3 +88,30 @@ def _drawing_works(request: pytest.FixtureRequest) -> Iterator[None]:
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
     errors = [text for text in (r.getMessage() for r in records) if "Error drawing" in text]
     assert not errors, errors[0]
+
+
+@pytest.fixture(scope="session")
+def trained_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated set, and a run that was trained on it."""
+    from cryoscope.cli.entry import run
+
+    folder = tmp_path_factory.mktemp("trained_set") / "set"
+    model = _ROOT / "resources" / "structures" / "1ake_A.pdb"
+    options = ["--particles", str(PARTICLES), "--box-px", str(BOX_PX), "--pixel-size-A", "3.2"]
+    assert run(["simulate", str(folder), "--structure", str(model), *options]) == 0
+    paths = [str(folder / name) for name in ("particles.star", "reference.pdb", "run")]
+    options = ["--structure", paths[1], "--out", paths[2], "--box-px", str(BOX_PX)]
+    options += ["--epochs", "1", "--set", "threads=1", "--device", "cpu"]
+    assert run(["train", paths[0], *options]) == 0
+    shutil.rmtree(folder / "cryoscope-cache")
+    return folder
+
+
+@pytest.fixture
+def here(trained_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: a fresh copy of the set, the run beside it as ``earlier``."""
+    folder = tmp_path / "here"
+    shutil.copytree(trained_set, folder)
+    (folder / "run").rename(folder / "earlier")
+    monkeypatch.chdir(folder)
+    return folder

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from cryoscope.analysis.reduce import principal_axes
+
 Array = NDArray[np.floating]
 
 
@@ -39,9 +41,8 @@ def mean_rmsd_A(
 
 def order_along_path(z: Array, frame: NDArray[np.integer]) -> float:
     """Absolute Spearman correlation of the first principal component of z with the true frame."""
-    centred = np.asarray(z, dtype=np.float64) - np.mean(z, axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return float(abs(spearmanr(centred @ axes[:, -1], frame).statistic))
+    score = np.asarray(z, dtype=np.float64) @ principal_axes(z).axes[0]
+    return float(abs(spearmanr(score, frame).statistic))
 
 
 def trivial_predictors_A(

@@ -71,10 +71,11 @@ def open_window(
         from cryoscope.session import Session, actions
 
         window.fill(Session())
+        startup.prepare_units()
         window.open_paths([Path(path) for path in paths])
         if demo is not None:
             actions.start_demo(window.session, demo)
-        startup.end()
+        startup.end(window)
         if exit_after_s is not None:
             QTimer.singleShot(int(exit_after_s * 1000), take_and_close)
         elif screenshot is not None:

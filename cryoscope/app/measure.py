@@ -104,7 +104,8 @@ def measure_start(started_s: float) -> tuple[CryoscopeWindow, dict[str, float]]:
     from cryoscope.session import Session
 
     window.fill(Session())
-    startup.end()
+    startup.prepare_units()
+    startup.end(window)
     button = window.training.more
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
     run_events(button.isChecked, 10)

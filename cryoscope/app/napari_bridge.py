@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from cryoscope import conventions
-from cryoscope.app import theme
+from cryoscope.app import startup, theme
 from cryoscope.app.mesh_programs import keep_mesh_programs
 from cryoscope.data import Mesh
 
 BACKBONE_LAYER = "backbone (deformed)"
 DENSITY_LAYER = "density (decoded)"
-DENSITY_OPACITY = 0.16
+DENSITY_OPACITY = 0.18
 EMPTY_TEXT = "The structure, and its states while a run trains, appear here"
 SMALLEST_RANGE_A = 2.0
 FILL = 0.80
 ASKED_MS = 2000
 LIVE_SHARE = 0.02
 LARGEST_COST_MS = 200.0
+HEADROOM, MUCH_LESS, SHRINK = 1.1, 0.5, 0.8
 UNITS = ("angstrom", "angstrom", "angstrom")
 FIRST_LOOK_DEG = (0.0, 25.0, 0.0)
 
@@ -34,8 +35,9 @@ class NapariBridge(QObject):
     """Draws ``session.shown`` in a napari viewer.
 
     The opaque backbone lies below the translucent density in the layer list, so that it is drawn
-    first and seen through it. The range of the displacement colours only grows while a run is
-    looked at: colours keep their meaning from state to state.
+    first and seen through it. The range of the displacement colours only grows while a model is
+    looked at: colours keep their meaning from state to state. When the model has trained on it may
+    shrink a little: an early model's wild states must not leave all later ones in one colour.
 
     Signals
     -------
@@ -63,7 +65,7 @@ class NapariBridge(QObject):
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.timeout.connect(self._draw_offered)
-        self._maximum_A = 0.0
+        self._maximum_A, self._model = 0.0, ""
         self._look: tuple[int, Any] | None = None
         scale_bar = viewer.canvas.overlays.scale_bar
         scale_bar.position, scale_bar.font_size = "bottom_right", 9
@@ -112,7 +114,8 @@ class NapariBridge(QObject):
             self._look = None
             self.reset_range()
             return
-        self._grow_range(state.displacement_A)
+        self._set_range(state.displacement_A, state.label)
+        startup.wait_for_units()
         self._draw_backbone(state.backbone)
         self._draw_density(state.isosurface)
         self._look_once(state)
@@ -179,10 +182,17 @@ class NapariBridge(QObject):
             self._density.data = data
             _set_visible(self._density, self.show_density)
 
-    def _grow_range(self, displacement_A: NDArray[np.floating]) -> None:
-        largest_A = float(np.max(displacement_A, initial=0.0))
-        if largest_A > self._maximum_A:
-            self._maximum_A = max(largest_A, SMALLEST_RANGE_A)
+    def _set_range(self, displacement_A: NDArray[np.floating], model: str) -> None:
+        # With some room above, or much below: new limits cost a new shader program.
+        largest_A = max(float(np.max(displacement_A, initial=0.0)), SMALLEST_RANGE_A)
+        maximum_A = self._maximum_A
+        if largest_A > maximum_A:
+            maximum_A = HEADROOM * largest_A
+        elif model != self._model and largest_A < MUCH_LESS * maximum_A:
+            maximum_A *= SHRINK
+        self._model = model
+        if maximum_A != self._maximum_A:
+            self._maximum_A = maximum_A
             if self._backbone is not None:
                 self._backbone.contrast_limits_range = (0.0, self._maximum_A)
                 self._backbone.contrast_limits = (0.0, self._maximum_A)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from cryoscope.app import dialogs, theme
@@ -12,6 +13,7 @@ from cryoscope.app.widgets.progress_bar import ProgressBar
 from cryoscope.session import actions
 
 HEIGHT_PX = 32
+READ_MS = 30_000
 
 
 class StatusLine(QWidget):
@@ -21,7 +23,11 @@ class StatusLine(QWidget):
         super().__init__()
         self._session = session
         self.setStyleSheet(theme.STYLE)
-        self.message = QLabel("Ready")
+        self.message = QLabel()
+        self._read = QTimer(self)
+        self._read.setSingleShot(True)
+        self._read.setInterval(READ_MS)
+        self._read.timeout.connect(self._rest)
         self.job_text, self.bar, self.cancel = QLabel(), ProgressBar(), QToolButton()
         self.setFixedHeight(HEIGHT_PX)  # a job that comes must not move the panels
         self.bar.setFixedWidth(140)
@@ -35,11 +41,33 @@ class StatusLine(QWidget):
         layout.addWidget(self.message, 1)
         for widget in (self.job_text, self.bar, self.cancel):
             layout.addWidget(widget)
+        self._folder: Any = None
+        bridge.watch("run", self._look_at_run)
         bridge.watch("jobs", self._show_jobs)
         bridge.watch("notice", self._show_notice, every=True)
 
     def say(self, text: str, *, problem: bool = False) -> None:
-        """Show one line."""
+        """Show one line, until it has been read."""
+        self._read.start()
+        self._write(text, problem)
+
+    def _rest(self) -> None:
+        """What is said when there is nothing to say."""
+        run = self._session.run
+        if run is None:
+            self._write("Ready", False)
+            return
+        self._write(f"Run folder: …/{run.folder.parent.name}/{run.folder.name}", False)
+        self.message.setToolTip(str(run.folder))
+
+    def _look_at_run(self, run: Any) -> None:
+        folder = None if run is None else run.folder
+        if folder != self._folder or not self.message.text():
+            self._folder = folder
+            if not self._read.isActive():
+                self._rest()
+
+    def _write(self, text: str, problem: bool) -> None:
         self.message.setText(text)
         self.message.setToolTip(text)
         theme.set_role(self.message, "problem" if problem else "")

@@ -22,7 +22,7 @@ ACCENT = "#ffb000"
 CURSOR = "#ffffff"
 PROGRESS = "#0b6fb8"
 ERROR = "#ff8f80"
-DENSITY = "#cfe3f7"
+DENSITY = "#8fc4ff"
 
 MARGIN_PX = 8
 SPACING_PX = 6
@@ -80,6 +80,7 @@ QLabel[role="heading"] {{ font-weight: bold; color: {TEXT}; }}
 QLabel[role="view"] {{ color: {TEXT}; background: #000000; padding: 3px 6px; font-size: 11pt; }}
 QLabel[role="muted"] {{ color: {MUTED}; }}
 QLabel[role="problem"] {{ color: {ERROR}; }}
+QLabel[role="attention"] {{ font-weight: bold; color: {ACCENT}; }}
 QLabel[role="drop"] {{ border: 1px dashed {AXIS}; border-radius: 4px; padding: 10px;
                        color: {TEXT}; }}
 QPushButton {{ padding: 5px 9px; min-height: 16px; }}

@@ -12,8 +12,10 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
 
 from cryoscope.app import dialogs, theme
+from cryoscope.app.layer_controls import make_when_seen
 
 NAPARI_DOCKS = ("layer list", "layer controls")
+WAITING_TEXT = "The state at the cursor appears here as soon as the model is loaded"
 DOCKS = (
     ("project", "Project and training", Qt.DockWidgetArea.LeftDockWidgetArea),
     ("latent", "Latent space", Qt.DockWidgetArea.RightDockWidgetArea),
@@ -54,9 +56,12 @@ class CryoscopeWindow(QObject):
         """Show the window: with the size it had last, or one that suits most screens."""
         first = get_settings().application.first_time
         self.viewer.window.show()
-        if first:
-            room = self.main.screen().availableGeometry().size()
-            self.main.resize(QSize(*theme.WINDOW_SIZE_PX).boundedTo(room))
+        room = self.main.screen().availableGeometry()
+        size = QSize(*theme.WINDOW_SIZE_PX) if first else self.main.size()
+        # The size of last time may be that of another screen.
+        self.main.resize(size.boundedTo(room.size()))
+        if not room.contains(self.main.geometry()):
+            self.main.move(room.topLeft())
         self.arrange()
 
     def arrange(self) -> None:
@@ -105,7 +110,6 @@ class CryoscopeWindow(QObject):
                 backbone=backbone, density=density
             )
         )
-        self.latent.said.connect(self.status.say)
         self.napari_bridge.labelled.connect(self._label_view)
         for asked in ("cursor_xy", "iso_sigma", "structure"):
             self.bridge.watch(asked, lambda _value: self.napari_bridge.touched())
@@ -185,6 +189,7 @@ class CryoscopeWindow(QObject):
         for dock in self.main.findChildren(QDockWidget):
             if dock.objectName() in NAPARI_DOCKS or dock.windowTitle() in NAPARI_DOCKS:
                 dock.hide()
+                make_when_seen(self.viewer, dock)
         # napari's status line speaks of layers and pixels; ours takes its place.
         bar = self.main.statusBar()
         for child in bar.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
@@ -235,3 +240,5 @@ class CryoscopeWindow(QObject):
         if run_id != self._run_id:
             self._run_id = run_id
             self.napari_bridge.reset_range()
+        if run is not None and self.session.shown is None:
+            self._label_view(WAITING_TEXT)

@@ -55,8 +55,21 @@ class StageProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        if self._bar is None:
+            print(line, file=sys.stderr)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False)
+
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that ``done`` of ``total`` of a stage is done."""
+        """Show that ``done`` of ``total`` of a stage is done.
+
+        Stages that cannot be counted are shown beside a bar only: in a log they would bury the one
+        line of an error.
+        """
+        if self._bar is None and done == 0 and total <= 1:
+            return
         count = f"{done:,} / {total:,}" if total > 0 else (f"{done:,}" if done else "")
         if self._bar is None:
             self._print_plain(stage, count, note, finished=0 < total <= done)

@@ -46,7 +46,7 @@ def decode(
     ] = None,
     pc: Annotated[
         int | None,
-        typer.Option(help="States along this principal component, 5th to 95th percentile"),
+        typer.Option(help="States along this principal component, 5th to 95th percentile", min=1),
     ] = None,
     clusters: Annotated[
         int | None, typer.Option(help="Centres of this many k-means clusters, largest first")
@@ -136,29 +136,27 @@ def write_states(
     run: Path, z: NDArray[np.floating], out: Path, *, structures: StructureFormat, maps: bool
 ) -> None:
     """Decode (states, d) latents into a new folder and print what was written."""
-    from cryoscope.io.atomic import explain_os_errors, write_text_atomic
+    from cryoscope.io.atomic import atomic_folder, write_text_atomic
     from cryoscope.io.mrc import write_volume
     from cryoscope.training.decoding import load_decoder
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("the folder is not empty", file=out, cure="Choose another --out")
     decoder = load_decoder(run)
     coords_A = decoder.coords_A(z)
-    with explain_os_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
     header = ",".join(["state", *(f"z{i + 1}" for i in range(z.shape[1]))])
     rows = [",".join([str(i + 1), *(f"{v:.7g}" for v in state)]) for i, state in enumerate(z)]
-    write_text_atomic(out / "states.csv", "\n".join([header, *rows]) + "\n")
+    states = f"states.{structures.value}"
+    with atomic_folder(out) as folder, StageProgress() as progress:
+        write_text_atomic(folder / "states.csv", "\n".join([header, *rows]) + "\n")
+        if structures is not StructureFormat.NONE:
+            write_models(decoder, coords_A, folder / states)
+        if maps:
+            for number, state in enumerate(z, start=1):
+                write_volume(folder / f"state-{number:03d}.mrc", decoder.volume(state))
+                progress.update("maps", number, len(z))
     print(f"latents     {out / 'states.csv'}")
     if structures is not StructureFormat.NONE:
-        file = out / f"states.{structures.value}"
-        write_models(decoder, coords_A, file)
-        print(f"structures  {file} ({len(z)} models, CA atoms)")
+        print(f"structures  {out / states} ({len(z)} models, CA atoms)")
     if maps:
-        with StageProgress() as progress:
-            for number, state in enumerate(z, start=1):
-                write_volume(out / f"state-{number:03d}.mrc", decoder.volume(state))
-                progress.update("maps", number, len(z))
         print(
             f"maps        {out / 'state-001.mrc'} to {len(z):03d}, {decoder.optics.box_size_px} px"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -183,7 +184,8 @@ def _mask_from_file(file: Path, count: int) -> NDArray[np.bool_]:
             if file.suffix.lower() == ".npy":
                 values = np.load(file, allow_pickle=False)
             else:
-                values = np.loadtxt(file, dtype=np.float64, ndmin=1)
+                with warnings.catch_warnings(action="ignore"):  # numpy's, about an empty file
+                    values = np.loadtxt(file, dtype=np.float64, ndmin=1)
         except ValueError as error:
             raise InputError("the file does not hold numbers", file=file, cure=cure) from error
     if values.dtype == bool and values.shape == (count,):

@@ -115,6 +115,8 @@ class Outcome:
 
     def summary(self, out: Path) -> str:
         """What is printed at the end."""
+        if not (self.completed or (out / "run.json").exists()):
+            return "stopped while preparing; the same command goes on where it stopped"
         state = "complete" if self.completed else "stopped (go on with --resume)"
         lines = [f"run         {out}", f"training    {state} after {self.step:,} steps"]
         if self.particle_count:
@@ -134,7 +136,7 @@ def run_training(config: TrainConfig, out: Path, *, resume: bool = False) -> Out
 
         trainer = Trainer(config, out, resume=resume)
         outcome = Outcome()
-        with stop_on_interrupt(trainer.stop, "saving a checkpoint") as interrupt:
+        with stop_on_interrupt(trainer.stop, "keeping what is done") as interrupt:
             for event in trainer.events():
                 _take(event, outcome, progress)
         outcome.stopped_by_user = interrupt.asked and not outcome.completed
@@ -152,12 +154,12 @@ def _take(event: TrainEvent, outcome: Outcome, progress: StageProgress) -> None:
             outcome.run_id, outcome.particle_count = event.run_id, event.particle_count
             outcome.total_steps = event.total_steps
             contrast = "bright" if event.contrast > 0 else "dark"
-            progress.update(
+            progress.say(
                 f"{event.particle_count:,} particles of {event.box_size_px} px"
-                f" ({event.pixel_size_A:.2f} A/px, protein {contrast}) on {event.device}",
-                0,
-                0,
+                f" ({event.pixel_size_A:.2f} A/px, protein {contrast}) on {event.device}"
             )
+            if event.left_out:
+                progress.say(event.left_out)
         case events.StepDone():
             outcome.last, outcome.step = event, event.step
             progress.update("training", event.step, outcome.total_steps, _figures(event))

@@ -58,6 +58,16 @@ class Structure:
         )
         return np.concatenate([[0], np.flatnonzero(changed) + 1]).astype(np.int64)
 
+    def heavy_atoms(self) -> NDArray[np.bool_]:
+        """(n,) False for hydrogen and deuterium."""
+        return ~np.isin(np.char.upper(self.element), ("H", "D"))
+
+    def alpha_carbons(self) -> NDArray[np.int64]:
+        """(k,) index of the first CA of every residue that has one; calcium ions are none."""
+        index = np.flatnonzero((self.atom_name == "CA") & (self.element == "C"))
+        residue = np.searchsorted(self.residue_starts(), index, side="right")
+        return index[np.unique(residue, return_index=True)[1]]
+
 
 @dataclass(frozen=True)
 class Trajectory:

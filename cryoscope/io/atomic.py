@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _STEM_LENGTH = 100
 
 
-def _full_disk(path: Path, needed_bytes: int | None) -> InputError:
+def _full_disk(path: Path, needed_bytes: int | None, option: str) -> InputError:
     if needed_bytes is None:
         amount = "free some space"
     else:
@@ -30,34 +31,34 @@ def _full_disk(path: Path, needed_bytes: int | None) -> InputError:
     return InputError(
         "the disk is full",
         file=path,
-        cure=f"Remove files to {amount}, or write to another disk with --out",
+        cure=f"Remove files to {amount}, or write to another disk with {option}",
     )
 
 
-def _write_error(error: OSError, path: Path, needed_bytes: int | None) -> InputError:
+def _write_error(error: OSError, path: Path, needed_bytes: int | None, option: str) -> InputError:
     code = error.errno
     if code in _FULL:
-        return _full_disk(path, needed_bytes)
+        return _full_disk(path, needed_bytes, option)
     if code in _FORBIDDEN:
         return InputError(
             f"the folder {path.parent} is not writable",
             file=path,
-            cure="Choose another folder with --out, or change its permissions",
+            cure=f"Choose another folder with {option}, or change its permissions",
         )
-    if code in (errno.ENOENT, errno.ENOTDIR):
+    if code in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
         return InputError(
             f"there is no folder {path.parent}",
             file=path,
-            cure="Create it first, or choose another with --out",
+            cure=f"Create it first, or choose another with {option}",
         )
     if code == errno.EISDIR:
         return InputError(
-            "this is a folder, not a file", file=path, cure="Choose another file name with --out"
+            "this is a folder, not a file", file=path, cure=f"Choose another name with {option}"
         )
     return InputError(
         f"cannot be written ({error.strerror or error})",
         file=path,
-        cure="Choose another place with --out",
+        cure=f"Choose another place with {option}",
     )
 
 
@@ -82,6 +83,7 @@ def explain_os_errors(
     *,
     action: Literal["read", "write"] = "write",
     needed_bytes: int | None = None,
+    option: str = "--out",
 ) -> Iterator[None]:
     """Turn an `OSError` raised inside into an `InputError` that names the file and the cure.
 
@@ -93,6 +95,8 @@ def explain_os_errors(
         What is being done with it; the cure depends on it.
     needed_bytes
         How large the output will be, when known: a full disk then says how much to free.
+    option
+        What chooses another place, for the cure.
 
     Raises
     ------
@@ -105,7 +109,56 @@ def explain_os_errors(
         where = Path(path)
         if action == "read":
             raise _read_error(error, where) from error
-        raise _write_error(error, where, needed_bytes) from error
+        raise _write_error(error, where, needed_bytes, option) from error
+
+
+def require_free(
+    folder: Path, needed_bytes: int, what: str, *, option: str = "--out", cure: str = ""
+) -> None:
+    """Refuse to start what will not fit on the disk.
+
+    Parameters
+    ----------
+    folder
+        Where it will be, made already or not.
+    what
+        What needs the space, for the message: ``"the particle cache"``.
+    option
+        What chooses another place; ``cure`` names further ways out.
+
+    Raises
+    ------
+    InputError
+        Less than ``needed_bytes`` are free.
+    """
+    with explain_os_errors(folder, option=option):
+        free_bytes = shutil.disk_usage(_nearest(folder)).free
+    if free_bytes < needed_bytes:
+        raise InputError(
+            f"the disk is too full: {what} needs {needed_bytes / 1e6:,.0f} MB, "
+            f"{free_bytes / 1e6:,.0f} MB are free",
+            file=folder,
+            cure=f"Free some space, or write to another disk with {option}{cure}",
+        )
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    places = (folder, *folder.absolute().parents)
+    return next((place for place in places if place.exists()), folder)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder, made already or not, in which nothing can be written.
+
+    Raises
+    ------
+    InputError
+        It, or the nearest folder above it that exists, is not writable or has no space.
+    """
+    there = _nearest(folder)
+    with explain_os_errors(there / folder.name), tempfile.TemporaryFile(dir=there):
+        pass
 
 
 def _sync(path: Path) -> None:
@@ -153,6 +206,48 @@ def atomic_path(
             temporary.unlink(missing_ok=True)
         if os.name == "posix":
             _sync(target.parent)
+
+
+@contextmanager
+def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder beside `target` that becomes `target` only if the body succeeds.
+
+    After any failure, an interrupt included, it is removed with all that is in it. Folders above
+    `target` are made where absent.
+
+    Raises
+    ------
+    InputError
+        `target` is a file or holds something, the disk is full, or the folder is not writable.
+    """
+    target = Path(target)
+    with explain_os_errors(target):
+        if target.exists() and not target.is_dir():
+            raise InputError(
+                "this is a file, not a folder", file=target, cure="Choose another --out"
+            )
+        if target.is_dir() and any(target.iterdir()):
+            raise InputError("the folder is not empty", file=target, cure="Choose another --out")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name[:_STEM_LENGTH]}.{secrets.token_hex(4)}.tmp")
+        temporary.mkdir()
+        try:
+            yield temporary
+            if target.is_dir():
+                target.rmdir()
+            temporary.rename(target)
+        except InputError as error:
+            raise _at(error, temporary, target) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _at(error: InputError, temporary: Path, target: Path) -> InputError:
+    """The error with the name that a file of the temporary folder would have had."""
+    if error.file is None or not Path(error.file).is_relative_to(temporary):
+        return error
+    file = target / Path(error.file).relative_to(temporary)
+    return InputError(error.problem, file=file, row=error.row, cure=error.cure)
 
 
 def write_bytes_atomic(target: str | os.PathLike[str], content: bytes) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import ImageSource, InputError, Particles
-from cryoscope.io.atomic import explain_os_errors
+from cryoscope.io.atomic import explain_os_errors, require_free
 from cryoscope.io.image_preparation import background_mask, fourier_crop, normalise_background
 from cryoscope.io.json_file import read_json_object, write_json
 from cryoscope.io.process_lock import process_lock
@@ -34,6 +33,7 @@ FORMAT_VERSION = 1
 CHUNK_IMAGES = 512
 _PROGRESS_EVERY_S = 2.0
 _FREE_MARGIN_BYTES = 32 * 1024**2
+_OPTION = "--set data.cache_dir=FOLDER"
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,14 @@ def open_or_build_cache(
     """
     folder = Path(folder)
     pixel_size_A = _check(particles, spec)
-    with explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     key = _key(particles, spec, pixel_size_A)
     shape = (len(particles), spec.box_size_px, spec.box_size_px)
     if (images := _finished(folder, key, shape)) is not None:
         return CachedImages(images)
-    with process_lock(folder / "cache.lock", "particle cache"):
+    build = _Build(particles, spec, pixel_size_A, folder, key, shape)
+    with _made(folder), process_lock(folder / "cache.lock", "particle cache", option=_OPTION):
         # Another process may have made it since.
         if (images := _finished(folder, key, shape)) is None:
-            build = _Build(particles, spec, pixel_size_A, folder, key, shape)
             build.run(progress, should_stop, max(1, workers))
             images = _finished(folder, key, shape)
     if images is None:
@@ -156,6 +154,21 @@ def cached_particles(particles: Particles, cached: CachedImages) -> Particles:
         raise ValueError(f"{len(cached)} cached images for {len(particles)} particles")
     optics = tuple(group.cropped(cached.box_size_px) for group in particles.optics)
     return replace(particles, images=cached, optics=optics)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make the folder; if it was made here and the body fails and leaves it empty, it goes."""
+    existed = folder.is_dir()
+    with explain_os_errors(folder, option=_OPTION):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if not existed:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _check(particles: Particles, spec: CacheSpec) -> float:
@@ -263,7 +276,8 @@ class _Build:
     ) -> None:
         """Make the cache; on a fault in the data or the disk, leave nothing behind."""
         try:
-            with explain_os_errors(self.folder, needed_bytes=self.image_bytes * self.shape[0]):
+            needed_bytes = self.image_bytes * self.shape[0]
+            with explain_os_errors(self.folder, needed_bytes=needed_bytes, option=_OPTION):
                 for stale in ("cache.json", "particles.npy"):
                     (self.folder / stale).unlink(missing_ok=True)
                 self._write(progress, should_stop, workers)
@@ -305,7 +319,13 @@ class _Build:
         if done == 0:
             self._discard()
         missing_bytes = (self.shape[0] - done) * self.image_bytes
-        self._check_free(missing_bytes)
+        require_free(
+            self.folder,
+            missing_bytes + _FREE_MARGIN_BYTES,
+            "the particle cache",
+            option=_OPTION,
+            cure=", or choose a smaller --box-px.",
+        )
         with self.part.open("r+b" if done else "w+b") as file:
             layout = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, layout)
@@ -332,17 +352,6 @@ class _Build:
     def _discard(self) -> None:
         for path in (self.part, self.progress):
             path.unlink(missing_ok=True)
-
-    def _check_free(self, needed_bytes: int) -> None:
-        free_bytes = shutil.disk_usage(self.folder).free
-        if free_bytes < needed_bytes + _FREE_MARGIN_BYTES:
-            raise InputError(
-                f"the particle cache needs {needed_bytes / 1e6:,.0f} MB, but only "
-                f"{free_bytes / 1e6:,.0f} MB are free",
-                file=self.folder,
-                cure="Free some space, write to another disk with --out, or choose a smaller "
-                "--box-px.",
-            )
 
     def _prepared(
         self, done: int, workers: int

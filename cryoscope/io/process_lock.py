@@ -21,13 +21,15 @@ _JUST_OPENED = "another process has just opened it"
 
 
 @contextmanager
-def process_lock(path: Path, what: str) -> Iterator[None]:
+def process_lock(path: Path, what: str, *, option: str = "--out") -> Iterator[None]:
     """Hold the lock file ``path``; the lock of a process that no longer lives is taken over.
 
     Parameters
     ----------
     what
         What the lock guards, for the message: ``"run"``.
+    option
+        What chooses another place, for the cure where nothing can be written.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def process_lock(path: Path, what: str) -> Iterator[None]:
         "token": uuid.uuid4().hex,
     }
     text = json.dumps(mine).encode()
-    with explain_os_errors(path):
+    with explain_os_errors(path, option=option):
         while not _create(path, text):
             if holder := _remove_if_stale(path):
                 raise InputError(

@@ -173,7 +173,7 @@ def _find_stacks(table: ParticleTable, search: list[Path]) -> list[Path]:
             file=path,
             row=int(np.flatnonzero(table.stack_index == missing[0])[0]) + 1,
             cure=f"Searched {searched} and the parent folders of the file; put the stacks (or "
-            "links) there, or name their folder to search",
+            "links) there, or start cryoscope in the folder their names begin from",
         )
     return found
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cryoscope import __version__
-from cryoscope.data import InputError, Latents, Selection
-from cryoscope.io.atomic import explain_os_errors
+from cryoscope.data import InputError, Latents, Optics, Selection
+from cryoscope.io.atomic import explain_os_errors, require_writable
 from cryoscope.io.checkpoint_file import read_checkpoint, write_checkpoint
 from cryoscope.io.event_log import EventLog
 from cryoscope.io.json_file import read_json_object, write_json
@@ -38,6 +38,7 @@ from cryoscope.io.process_lock import process_lock
 from cryoscope.io.selections_file import read_selections, write_selections
 
 FORMAT_VERSION = 1
+_LARGEST_BOX_PX = 4096
 _SUBFOLDERS = ("latents", "checkpoints", "volumes")
 
 
@@ -74,25 +75,35 @@ class RunFolder:
             If the folder holds a run already, holds anything else, or cannot be written.
         """
         run = cls(path)
-        with explain_os_errors(run.path):
-            run._refuse_if_used()
-            for name in _SUBFOLDERS:
-                (run.path / name).mkdir(parents=True, exist_ok=True)
-        write_json(run.path / "config.json", dict(config))
         identity = {
             "format": FORMAT_VERSION,
             "run_id": info.get("run_id") or uuid.uuid4().hex[:12],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "program": f"cryoscope {__version__}",
         }
-        # run.json makes the folder a run: it comes last.
-        write_json(run.path / "run.json", {**info, **identity})
+        run._refuse_if_used()
+        with explain_os_errors(run.path):
+            run.path.mkdir(parents=True, exist_ok=True)
+        # Of two programs that start the same run at once, one is refused.
+        with process_lock(run.path / ".create.lock", "run folder"):
+            run._refuse_if_used()
+            try:
+                with explain_os_errors(run.path):
+                    for name in _SUBFOLDERS:
+                        (run.path / name).mkdir(exist_ok=True)
+                write_json(run.path / "config.json", dict(config))
+                # run.json makes the folder a run: it comes last.
+                write_json(run.path / "run.json", {**info, **identity})
+            except InputError:
+                run._remove_half_made()
+                raise
         return run
 
     @classmethod
     def check_unused(cls, path: str | Path) -> None:
         """Refuse what :meth:`create` would refuse, before the work that leads up to it."""
         cls(path)._refuse_if_used()
+        require_writable(Path(path))
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -119,6 +130,21 @@ class RunFolder:
                 "run.json names no run", file=run.path, cure="Restore run.json from a copy."
             )
         return run
+
+    def optics(self) -> Optics:
+        """Sampling of the images that the run is trained on (InputError if run.json is damaged)."""
+        info = self.info()
+        try:
+            optics = Optics(float(info["pixel_size_A"]), int(info["box_size_px"]))
+            if not (0 < optics.pixel_size_A < 1e3 and 0 < optics.box_size_px <= _LARGEST_BOX_PX):
+                raise ValueError
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                "pixel_size_A or box_size_px is missing or makes no sense",
+                file=self.path / "run.json",
+                cure="Restore run.json from a copy.",
+            ) from error
+        return optics
 
     @property
     def reference_path(self) -> Path:
@@ -309,6 +335,13 @@ class RunFolder:
                     file=self.path,
                     cure="Choose another --out.",
                 )
+
+    def _remove_half_made(self) -> None:
+        """Remove what :meth:`create` began."""
+        with suppress(OSError):
+            (self.path / "config.json").unlink(missing_ok=True)
+            for name in _SUBFOLDERS:
+                (self.path / name).rmdir()
 
 
 def _is_empty_folder(path: Path) -> bool:

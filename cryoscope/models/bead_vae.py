@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from cryoscope.models.deformers import OffsetMLP
 from cryoscope.models.densities import BeadDensity, BeadShape
 from cryoscope.models.encoders import make_encoder
 from cryoscope.models.heads import LatentHead, Posterior
+from cryoscope.models.interfaces import Batch, Losses
 from cryoscope.models.likelihood import MatchedData, log_likelihood_gain, match_data
 from cryoscope.models.local_frames import CarriedCentres
 from cryoscope.models.restraints import (
@@ -22,18 +22,7 @@ from cryoscope.models.restraints import (
     bonded_pairs,
     elastic_pairs,
 )
-from cryoscope.physics.ctf import CTFTable
 from cryoscope.physics.fourier import Band
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Images in a band, with poses and CTF: (B, m) complex, (B, 3, 3), (B, 2), B rows."""
-
-    coefficients: Tensor
-    rotation: Tensor
-    shift_A: Tensor
-    ctf: CTFTable
 
 
 class BeadVAE(nn.Module):
@@ -44,7 +33,7 @@ class BeadVAE(nn.Module):
     beads
         The coarse-grained reference.
     band
-        Coefficients that are trained on.
+        Coefficients that are trained on, on the device the model will live on.
     noise_power
         (m,) noise variance per coefficient.
     config
@@ -77,6 +66,16 @@ class BeadVAE(nn.Module):
         for settings in config.loss.restraints:
             self._add_restraint(beads, settings)
 
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of the latent."""
+        return self.head.dim
+
+    @property
+    def reference_A(self) -> Tensor:
+        """(N, 3) anchors at rest."""
+        return self.deformer.reference_A
+
     def match(self, batch: Batch) -> MatchedData:
         """The batch folded with CTF, shift and noise."""
         return match_data(batch.coefficients, batch.ctf, batch.shift_A, self.band, self.noise_power)
@@ -104,13 +103,8 @@ class BeadVAE(nn.Module):
         """(B, d) -> densities of B states."""
         return self.density_of(self.anchors(z))
 
-    def losses(
-        self, batch: Batch, generator: torch.Generator
-    ) -> tuple[dict[str, Tensor], Posterior, Tensor]:
-        """Named (B,) terms in nats, unweighted KL and weighted restraints; posterior; anchors.
-
-        ``data`` is minus the log-likelihood gained over an empty image.
-        """
+    def losses(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Data term, KL and restraints of one draw from each image's posterior."""
         data = self.match(batch)
         posterior = self.posterior(data, batch.rotation)
         anchors_A = self.anchors(posterior.sample(generator))
@@ -122,7 +116,8 @@ class BeadVAE(nn.Module):
         }
         for name, restraint in self.restraints.items():
             terms[name] = self.restraint_weights[name] * restraint(anchors_A)
-        return terms, posterior, anchors_A
+        motion_A2 = ((anchors_A.detach() - self.reference_A) ** 2).sum(-1).mean(1)
+        return Losses(terms, posterior, motion_A2)
 
     def _add_restraint(self, beads: Beads, settings: Any) -> None:
         if settings.weight == 0:

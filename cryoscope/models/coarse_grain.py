@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Structure
+from cryoscope.physics.scattering import scattering_tables
+
+FloatArray = NDArray[np.float64]
 
 #: CA-CA distance beyond which two consecutive residues are not bonded.
 LONGEST_BOND_A = 4.5
@@ -73,45 +76,33 @@ def coarse_grain(
     Raises
     ------
     InputError
-        When no residue has a CA.
+        When no residue has a CA, or an element is unknown.
     """
-    heavy = structure.take(~np.isin(structure.element, ["H", "D"]))
+    heavy = structure.take(structure.heavy_atoms())
     starts = heavy.residue_starts()
-    residue = np.zeros(len(heavy), dtype=np.int64)
-    residue[starts[1:]] = 1
-    residue = np.cumsum(residue)
-    is_ca = (heavy.atom_name == "CA") & (heavy.element == "C")
-    anchors = np.flatnonzero(is_ca)
-    anchors = anchors[np.unique(residue[anchors], return_index=True)[1]]
+    residue = np.repeat(np.arange(len(starts)), np.diff([*starts, len(heavy)]))
+    anchors = heavy.alpha_carbons()
     if len(anchors) == 0:
         raise InputError(
             "no residue has a CA atom",
             file=file or None,
             cure="Give a protein model with CA atoms (this preset places one bead per residue)",
         )
-    mass, width_A2 = _scattering(heavy.element, amplitude)
-    count = len(starts)
-    total = np.bincount(residue, mass, count)
-    middle = np.stack(
-        [np.bincount(residue, mass * heavy.coords_A[:, i], count) / total for i in range(3)], axis=1
-    )
-    spread = ((heavy.coords_A - middle[residue]) ** 2).sum(1) / 3 + width_A2
-    own = np.bincount(residue, mass * spread, count) / total
+    mass, width_A2 = _scattering(heavy, amplitude, file)
+    total, middle_A, variance_A2 = _moments(heavy.coords_A, residue, mass, width_A2)
     kept = residue[anchors]
-    anchor_A = heavy.coords_A[anchors]
+    chosen = heavy.take(anchors)
+    anchor_A = chosen.coords_A
     if centre == "CA":
         # mass that is not at the bead's centre widens the bead
-        own[kept] += ((middle[kept] - anchor_A) ** 2).sum(1) / 3
-    chosen = heavy.take(anchors)
-    same_chain = chosen.chain_id[1:] == chosen.chain_id[:-1]
-    near = np.linalg.norm(np.diff(anchor_A, axis=0), axis=1) < LONGEST_BOND_A
-    lost = np.setdiff1d(np.arange(count), kept)
+        variance_A2[kept] += ((middle_A[kept] - anchor_A) ** 2).sum(1) / 3
+    lost = np.setdiff1d(np.arange(len(starts)), kept)
     return Beads(
         anchor_A=anchor_A,
-        centre_A=anchor_A if centre == "CA" else middle[kept],
-        amplitude=total[kept].astype(np.float64),
-        variance_A2=own[kept],
-        bonded=same_chain & near,
+        centre_A=anchor_A if centre == "CA" else middle_A[kept],
+        amplitude=total[kept],
+        variance_A2=variance_A2[kept],
+        bonded=_bonded(chosen),
         structure=chosen,
         skipped=tuple(
             f"{heavy.chain_id[i]} {heavy.residue_id[i]} {heavy.residue_name[i]}"
@@ -120,20 +111,36 @@ def coarse_grain(
     )
 
 
+def _bonded(anchors: Structure) -> NDArray[np.bool_]:
+    """(N - 1,) whether consecutive CA atoms are of one chain and near each other."""
+    near = np.linalg.norm(np.diff(anchors.coords_A, axis=0), axis=1) < LONGEST_BOND_A
+    return (anchors.chain_id[1:] == anchors.chain_id[:-1]) & near
+
+
+def _moments(
+    coords_A: FloatArray, residue: NDArray[np.int64], mass: FloatArray, width_A2: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mass, centre of mass and mean square radius along one axis of every residue."""
+    count = int(residue[-1]) + 1
+    total = np.bincount(residue, mass, count).astype(np.float64)
+    columns = [np.bincount(residue, mass * coords_A[:, i], count) / total for i in range(3)]
+    middle_A = np.stack(columns, axis=1)
+    spread_A2 = ((coords_A - middle_A[residue]) ** 2).sum(1) / 3 + width_A2
+    return total, middle_A, np.bincount(residue, mass * spread_A2, count) / total
+
+
 def _scattering(
-    elements: NDArray[np.str_], amplitude: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    structure: Structure, amplitude: str, file: str | Path
+) -> tuple[FloatArray, FloatArray]:
     """Mass and mean square width along one axis (A^2) of every atom.
 
     The width is that of the Gaussian with the curvature of f_e(k) at k = 0:
-    ``sum(a b) / sum(a) / (8 pi^2)`` with the five-Gaussian coefficients a, b (gemmi c4322).
+    ``sum(a b) / sum(a) / (8 pi^2)``.
     """
-    mass, width = {}, {}
-    for name in np.unique(elements):
-        element = gemmi.Element(str(name))
-        if element.atomic_number == 0:  # unknown elements scatter as the commonest one
-            element = gemmi.Element("C")
-        a, b = np.array(element.c4322.get_coefs()).reshape(2, -1)
-        mass[name] = float(element.atomic_number if amplitude == "electrons" else a.sum())
-        width[name] = float((a * b).sum() / a.sum() / (8 * math.pi**2))
-    return np.array([mass[e] for e in elements]), np.array([width[e] for e in elements])
+    kind, a_A, b_A2 = scattering_tables(structure, file=file or None)
+    mass = a_A.sum(1, dtype=np.float64)
+    width_A2 = (a_A * b_A2).sum(1, dtype=np.float64) / mass / (8 * math.pi**2)
+    if amplitude == "electrons":
+        electrons = [gemmi.Element(str(name)).atomic_number for name in structure.element]
+        return np.array(electrons, dtype=np.float64), width_A2[kind]
+    return mass[kind], width_A2[kind]

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cryoscope.models.encoders import mlp
 from cryoscope.models.normal_modes import elastic_modes, rigid_motions
+
+#: Eigenvalues below this are those of parts that no spring joins.
+LEAST_STIFFNESS = 1e-5
 
 
 class OffsetMLP(nn.Module):
@@ -29,7 +34,8 @@ class OffsetMLP(nn.Module):
         Number of modes; 0 for free offsets alone.
     mode_scale_A
         RMS displacement in A that a unit coefficient of the softest mode makes; that of the
-        others falls with the square root of their eigenvalue.
+        others falls with the square root of their eigenvalue. Modes that strain nothing (loose
+        parts) count as the softest that does.
     remove_net_motion
         Project the offsets onto zero net translation and infinitesimal rotation.
     """
@@ -51,8 +57,7 @@ class OffsetMLP(nn.Module):
         super().__init__()
         anchor_A = reference_A.double().numpy()
         values, modes = elastic_modes(anchor_A, mode_count)
-        softness = (values[:1].clip(1e-9) / values.clip(1e-9)) ** 0.5
-        scaled = modes * (softness * mode_scale_A * math.sqrt(len(anchor_A)))
+        scaled = modes * (_softness(values) * mode_scale_A * math.sqrt(len(anchor_A)))
         self.net = mlp([latent_dim, *widths, reference_A.numel() + modes.shape[1]])
         last = self.net[-1]
         assert isinstance(last, nn.Linear)
@@ -73,3 +78,11 @@ class OffsetMLP(nn.Module):
             offset = offset - (offset @ self.rigid_basis) @ self.rigid_basis.T
         result: Tensor = self.reference_A + offset.view(len(z), -1, 3)
         return result
+
+
+def _softness(eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) amplitude of each mode at equal energy, that of the softest with any being 1."""
+    strained = eigenvalues[eigenvalues > LEAST_STIFFNESS]
+    if len(strained) == 0:
+        return np.ones_like(eigenvalues)
+    return np.asarray(np.sqrt(strained.min() / eigenvalues.clip(strained.min())))

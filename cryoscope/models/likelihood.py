@@ -59,14 +59,18 @@ def log_likelihood_gain(projection: Tensor, data: MatchedData) -> Tensor:
     projection
         (B, m) complex model projections, before shift and CTF.
     """
-    real = torch.view_as_real(projection)
-    overlap = (real * torch.view_as_real(data.matched)).sum((1, 2))
-    power = ((real**2).sum(-1) * data.power).sum(1)
-    return 0.5 * overlap.clamp_min(0) ** 2 / power.clamp_min(1e-20)
+    overlap, power = _overlap_and_power(projection, data)
+    return 0.5 * overlap.clamp_min(0) ** 2 / power
 
 
 def image_scale(projection: Tensor, data: MatchedData) -> Tensor:
     """(B,) least-squares scale of each projection; its sign tells the contrast of the data."""
+    overlap, power = _overlap_and_power(projection, data)
+    return overlap / power
+
+
+def _overlap_and_power(projection: Tensor, data: MatchedData) -> tuple[Tensor, Tensor]:
+    """(B,) ``<X, Y>`` and ``<X, X>``, the latter above zero."""
     real = torch.view_as_real(projection)
     overlap = (real * torch.view_as_real(data.matched)).sum((1, 2))
-    return overlap / ((real**2).sum(-1) * data.power).sum(1).clamp_min(1e-20)
+    return overlap, ((real**2).sum(-1) * data.power).sum(1).clamp_min(1e-20)

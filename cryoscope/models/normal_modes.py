@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 
 #: Springs reach this far (ANM's usual cutoff for CA atoms).
 CUTOFF_A = 15.0
+#: Coordinates up to which the whole spectrum is computed.
+DENSE_UP_TO = 900
 
 
 def elastic_modes(
@@ -28,17 +30,23 @@ def elastic_modes(
         (N, 3) positions.
     count
         Modes wanted; fewer come back from small structures.
+    cutoff_A
+        Reach of the springs. Parts that no spring joins move freely: zero eigenvalues.
+    seed
+        Of the iterative solver's first vector (large structures).
 
     Returns
     -------
     Eigenvalues (k,) and orthonormal modes (3N, k), x, y, z of each anchor side by side.
     """
     size = 3 * len(anchor_A)
+    if count < 1:
+        return np.zeros(0), np.zeros((size, 0))
     hessian = _hessian(anchor_A, cutoff_A)
     rigid = rigid_motions(anchor_A)
     lift = 4.0 * max(float(hessian.diagonal().max()), 1.0)
-    count = max(0, min(count, size - rigid.shape[1]))
-    if size <= 900:
+    count = min(count, size - rigid.shape[1])
+    if size <= DENSE_UP_TO:
         values, vectors = np.linalg.eigh(hessian.toarray() + lift * rigid @ rigid.T)
         return values[:count], vectors[:, :count]
     operator = LinearOperator(
@@ -76,7 +84,7 @@ def _hessian(anchor_A: NDArray[np.float64], cutoff_A: float) -> csr_matrix:
     first = np.concatenate([pairs[:, 0], pairs[:, 1], each])
     second = np.concatenate([pairs[:, 1], pairs[:, 0], each])
     values = np.concatenate([-block, -block, diagonal])
-    row = (3 * first[:, None, None] + np.arange(3)[None, :, None]) + np.zeros((1, 1, 3), int)
-    column = (3 * second[:, None, None] + np.arange(3)[None, None, :]) + np.zeros((1, 3, 1), int)
+    row = np.broadcast_to(3 * first[:, None, None] + np.arange(3)[:, None], values.shape)
+    column = np.broadcast_to(3 * second[:, None, None] + np.arange(3), values.shape)
     size = 3 * count
     return coo_matrix((values.ravel(), (row.ravel(), column.ravel())), (size, size)).tocsr()

@@ -29,6 +29,17 @@ def _pair(d2: float, d0: float, shape: int, width: float) -> tuple[float, float]
     return delta * delta / soft, 2.0 * delta / (soft * soft * d)
 
 
+@njit(cache=True, fastmath=True, inline="always")
+def _push(grad: Any, i: int, j: int, slope: float, x: float, y: float, z: float) -> None:
+    """Add ``slope`` times the difference vector to bead i, and take it from bead j."""
+    grad[i, 0] += slope * x
+    grad[i, 1] += slope * y
+    grad[i, 2] += slope * z
+    grad[j, 0] -= slope * x
+    grad[j, 1] -= slope * y
+    grad[j, 2] -= slope * z
+
+
 @njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def pair_energy(
     coords: Any, pairs: Any, d0: Any, pair_weight: Any, shape: int, width: float, grad: Any
@@ -48,13 +59,7 @@ def pair_energy(
             z = coords[b, i, 2] - coords[b, j, 2]
             value, slope = _pair(x * x + y * y + z * z, d0[p], shape, width)
             total += w * value
-            slope *= w
-            grad[b, i, 0] += slope * x
-            grad[b, i, 1] += slope * y
-            grad[b, i, 2] += slope * z
-            grad[b, j, 0] -= slope * x
-            grad[b, j, 1] -= slope * y
-            grad[b, j, 2] -= slope * z
+            _push(grad[b], i, j, w * slope, x, y, z)
         energy[b] = total
     return energy
 
@@ -89,13 +94,7 @@ def clash_energy(coords: Any, bonded: Any, distance: float, grad: Any) -> Any:
                 d = math.sqrt(max(d2, 1e-6))
                 gap = distance - d
                 total += gap * gap
-                slope = -2.0 * gap / d
-                grad[b, i, 0] += slope * x
-                grad[b, i, 1] += slope * y
-                grad[b, i, 2] += slope * z
-                grad[b, j, 0] -= slope * x
-                grad[b, j, 1] -= slope * y
-                grad[b, j, 2] -= slope * z
+                _push(grad[b], i, j, -2.0 * gap / d, x, y, z)
         energy[b] = total
     return energy
 

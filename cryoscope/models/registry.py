@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 from cryoscope.data import InputError
 from cryoscope.models.bead_vae import BeadVAE
+from cryoscope.models.coarse_grain import Beads
+from cryoscope.models.interfaces import HeterogeneityModel
+from cryoscope.physics.fourier import Band
 
-_MODELS: dict[str, Callable[..., Any]] = {"bead-vae": BeadVAE}
+ModelFactory = Callable[[Beads, Band, Tensor, Any], HeterogeneityModel]
+
+_MODELS: dict[str, ModelFactory] = {"bead-vae": BeadVAE}
 
 
-def register_model(name: str, factory: Callable[..., Any]) -> None:
+def register_model(name: str, factory: ModelFactory) -> None:
     """Make ``factory(beads, band, noise_power, config)`` known under ``name``.
 
     Raises
@@ -24,8 +31,19 @@ def register_model(name: str, factory: Callable[..., Any]) -> None:
     _MODELS[name] = factory
 
 
-def make_model(name: str, *args: Any) -> Any:
-    """The model registered under ``name``, made with ``args``.
+def make_model(
+    name: str, beads: Beads, band: Band, noise_power: Tensor, config: Any
+) -> HeterogeneityModel:
+    """The model registered under ``name``.
+
+    Parameters
+    ----------
+    beads
+        The coarse-grained reference.
+    band, noise_power
+        Coefficients that are trained on and their (m,) noise variance, on the model's device.
+    config
+        A ``training.config.TrainConfig``.
 
     Raises
     ------
@@ -36,4 +54,4 @@ def make_model(name: str, *args: Any) -> Any:
         raise InputError(
             f"there is no model {name!r}", cure=f"Choose one of: {', '.join(sorted(_MODELS))}"
         )
-    return _MODELS[name](*args)
+    return _MODELS[name](beads, band, noise_power, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from cryoscope.models.pair_kernels import (
     distance_variance,
     pair_energy,
 )
+
+Array = NDArray[Any]
+Kernel = Callable[[Array, Array], Array]
 
 _SHAPES = {"quadratic": QUADRATIC, "robust": ROBUST, "log": LOG}
 
@@ -57,8 +61,8 @@ class PairPotential(nn.Module):
     shape, width_A
         See above.
     release_fraction
-        The share of pairs whose distance varies most over the batch is set free (cryoSTAR's gate,
-        on the variance of the distance). Refreshed every ``gate_every`` calls; part of the state.
+        The share of pairs whose distance varies most over the batch is set free (as in cryoSTAR,
+        by the variance of the distance). Refreshed every ``gate_every`` calls; part of the state.
     """
 
     pairs: Tensor
@@ -86,18 +90,24 @@ class PairPotential(nn.Module):
 
     def forward(self, coords_A: Tensor) -> Tensor:
         """(B, N, 3) positions -> (B,) energies."""
-        if self.training and self.release_fraction > 0:
+        if self.training and self.release_fraction > 0 and len(self.pairs) > 0:
             if int(self.calls) % self.gate_every == 0:
                 self._refresh_gate(coords_A.detach())
             self.calls += 1
         if coords_A.device.type == "cpu" and coords_A.dtype == torch.float32:
-            energy: Tensor = _PairEnergy.apply(coords_A, self)  # type: ignore[no-untyped-call]
+            energy: Tensor = _KernelEnergy.apply(coords_A, self._kernel)  # type: ignore[no-untyped-call]
             return energy
         return pair_energy_reference(
             coords_A, self.pairs, self.d0_A, self.gate, self.shape, self.width_A
         )
 
+    def _kernel(self, coords_A: Array, gradient: Array) -> Array:
+        pairs, d0_A, gate = _numpy(self.pairs), _numpy(self.d0_A), _numpy(self.gate)
+        return pair_energy(coords_A, pairs, d0_A, gate, _SHAPES[self.shape], self.width_A, gradient)
+
     def _refresh_gate(self, coords_A: Tensor) -> None:
+        if len(self.pairs) == 0:
+            return
         if coords_A.device.type == "cpu":
             variance = torch.from_numpy(distance_variance(_numpy(coords_A), _numpy(self.pairs)))
         else:
@@ -121,9 +131,12 @@ class ClashPotential(nn.Module):
     def forward(self, coords_A: Tensor) -> Tensor:
         """(B, N, 3) positions -> (B,) energies."""
         if coords_A.device.type == "cpu" and coords_A.dtype == torch.float32:
-            energy: Tensor = _ClashEnergy.apply(coords_A, self)  # type: ignore[no-untyped-call]
+            energy: Tensor = _KernelEnergy.apply(coords_A, self._kernel)  # type: ignore[no-untyped-call]
             return energy
         return clash_energy_reference(coords_A, self.bonded, self.distance_A)
+
+    def _kernel(self, coords_A: Array, gradient: Array) -> Array:
+        return clash_energy(coords_A, _numpy(self.bonded), self.distance_A, gradient)
 
 
 def pair_energy_reference(
@@ -151,39 +164,17 @@ def clash_energy_reference(coords_A: Tensor, bonded: Tensor, distance_A: float) 
     return ((distance_A - distance).clamp_min(0) ** 2).sum(-1)
 
 
-def _numpy(tensor: Tensor) -> NDArray[Any]:
+def _numpy(tensor: Tensor) -> Array:
     return tensor.detach().contiguous().numpy()
 
 
-class _PairEnergy(torch.autograd.Function):
+class _KernelEnergy(torch.autograd.Function):
+    """Energies by ``kernel(coords, gradient)``, which fills the gradient in the same pass."""
+
     @staticmethod
-    def forward(ctx: Any, coords_A: Tensor, potential: PairPotential) -> Tensor:
+    def forward(ctx: Any, coords_A: Tensor, kernel: Kernel) -> Tensor:
         gradient = torch.zeros_like(coords_A)
-        energy = pair_energy(
-            _numpy(coords_A),
-            _numpy(potential.pairs),
-            _numpy(potential.d0_A),
-            _numpy(potential.gate),
-            _SHAPES[potential.shape],
-            potential.width_A,
-            gradient.numpy(),
-        )
-        ctx.save_for_backward(gradient)
-        return torch.from_numpy(energy).float()
-
-    @staticmethod
-    def backward(ctx: Any, grad_energy: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad_energy[:, None, None], None
-
-
-class _ClashEnergy(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, coords_A: Tensor, potential: ClashPotential) -> Tensor:
-        gradient = torch.zeros_like(coords_A)
-        energy = clash_energy(
-            _numpy(coords_A), _numpy(potential.bonded), potential.distance_A, gradient.numpy()
-        )
+        energy = kernel(_numpy(coords_A), gradient.numpy())
         ctx.save_for_backward(gradient)
         return torch.from_numpy(energy).float()
 

@@ -15,7 +15,7 @@ def fourier_shell_correlation(first: Tensor, second: Tensor) -> Tensor:
     Parameters
     ----------
     first, second
-        Equal cubes or squares of side n.
+        Equal cubes or squares of even side n.
 
     Returns
     -------
@@ -24,10 +24,12 @@ def fourier_shell_correlation(first: Tensor, second: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        When shapes differ or are not cubic.
+        When shapes differ, are not cubic, or n is odd.
     """
-    if first.shape != second.shape or len(set(first.shape)) != 1:
-        raise ValueError(f"need two equal cubes or squares, got {first.shape} and {second.shape}")
+    if first.shape != second.shape or len(set(first.shape)) != 1 or first.shape[0] % 2:
+        raise ValueError(
+            f"need two equal, even cubes or squares, got {first.shape} and {second.shape}"
+        )
     n = first.shape[0]
     f1, f2 = (torch.fft.rfftn(v.to(torch.float64)) for v in (first, second))
     radius2 = torch.fft.rfftfreq(n, 1 / n) ** 2

@@ -61,10 +61,7 @@ def project_splat(
     ValueError
         When a bead is wider than the kernel's window allows.
     """
-    if 2 * reach * float(sigma_A.detach().max()) / pixel_size_A > MAX_WINDOW_PX - 2:
-        raise ValueError(
-            f"a bead of sigma {float(sigma_A.detach().max()):.1f} A is too wide for the splat"
-        )
+    _check_window(float(sigma_A.detach().max()), pixel_size_A, reach)
     images: Tensor = _Splat.apply(xy_A, amplitude, sigma_A, box_size_px, pixel_size_A, reach)  # type: ignore[no-untyped-call]
     return images
 
@@ -90,40 +87,66 @@ def gather_at_beads(
         (B, N, 2) places in the image plane.
     sigma_A
         Width of the Gaussian window at each place.
+    pixel_size_A
+        Of the images.
+    reach
+        Standard deviations after which the window is cut off.
 
     Returns
     -------
     (B, N) window averages, and (B, N, 2) their derivatives along x and y in 1/A. No gradient.
+
+    Raises
+    ------
+    ValueError
+        When the window is wider than the kernel allows (CPU).
     """
-    if images.device.type == "cpu":
-        xy_px = (xy_A.detach() / pixel_size_A + images.shape[-1] // 2).contiguous()
-        ones = torch.ones(xy_A.shape[1])
-        slope, sums = torch.empty_like(xy_px), torch.empty_like(xy_px)
-        splat_backward(
-            xy_px.numpy(),
-            ones.numpy(),
-            (ones * (sigma_A / pixel_size_A)).numpy(),
-            1.0,
-            reach,
-            images.detach().contiguous().numpy(),
-            slope.numpy(),
-            sums.numpy(),
-        )
-        return sums[..., 0], slope / pixel_size_A
-    grid_A = (torch.arange(images.shape[-1], device=images.device) - images.shape[-1] // 2) * (
-        pixel_size_A
-    )
-    offset_A = grid_A - xy_A.detach()[..., None]  # (B, N, 2, n)
+    gather = _gather_local if images.device.type == "cpu" else gather_dense
+    return gather(images.detach(), xy_A.detach(), sigma_A, pixel_size_A, reach)
+
+
+def gather_dense(
+    images: Tensor, xy_A: Tensor, sigma_A: float, pixel_size_A: float, reach: float
+) -> tuple[Tensor, Tensor]:
+    """As :func:`gather_at_beads`, in plain torch: the kernel's reference, and the GPU's way."""
+    samples = torch.arange(images.shape[-1], device=images.device, dtype=xy_A.dtype)
+    grid_A = (samples - images.shape[-1] // 2) * pixel_size_A
+    offset_A = grid_A - xy_A[..., None]  # (B, N, 2, n)
     profile = torch.exp(-0.5 * (offset_A / sigma_A) ** 2)
     profile = profile * (offset_A.abs() <= reach * sigma_A) * pixel_size_A
     profile = profile / (math.sqrt(2 * math.pi) * sigma_A)
-    across, down = profile[:, :, 0], profile[:, :, 1]
-    rows = torch.bmm(down, images.detach())  # (B, N, n) over x
-    rows_slope = torch.bmm(down * offset_A[:, :, 1] / sigma_A**2, images.detach())
-    value = (rows * across).sum(-1)
-    along_x = (rows * across * offset_A[:, :, 0]).sum(-1) / sigma_A**2
-    along_y = (rows_slope * across).sum(-1)
+    slope = profile * offset_A / sigma_A**2
+    rows = torch.bmm(profile[:, :, 1], images)  # (B, N, n) over x
+    value = (rows * profile[:, :, 0]).sum(-1)
+    along_x = (rows * slope[:, :, 0]).sum(-1)
+    along_y = (torch.bmm(slope[:, :, 1], images) * profile[:, :, 0]).sum(-1)
     return value, torch.stack([along_x, along_y], dim=-1)
+
+
+def _gather_local(
+    images: Tensor, xy_A: Tensor, sigma_A: float, pixel_size_A: float, reach: float
+) -> tuple[Tensor, Tensor]:
+    """As :func:`gather_at_beads`, by the backward kernel of the splat with unit masses."""
+    _check_window(sigma_A, pixel_size_A, reach)
+    xy_px = (xy_A / pixel_size_A + images.shape[-1] // 2).contiguous()
+    ones = torch.ones(xy_A.shape[1])
+    slope, sums = torch.empty_like(xy_px), torch.empty_like(xy_px)
+    splat_backward(
+        xy_px.numpy(),
+        ones.numpy(),
+        (ones * (sigma_A / pixel_size_A)).numpy(),
+        1.0,
+        reach,
+        images.contiguous().numpy(),
+        slope.numpy(),
+        sums.numpy(),
+    )
+    return sums[..., 0], slope / pixel_size_A
+
+
+def _check_window(sigma_A: float, pixel_size_A: float, reach: float) -> None:
+    if 2 * reach * sigma_A / pixel_size_A > MAX_WINDOW_PX - 2:
+        raise ValueError(f"a bead of sigma {sigma_A:.1f} A is too wide for the kernels")
 
 
 class _Splat(torch.autograd.Function):

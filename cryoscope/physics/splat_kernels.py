@@ -11,27 +11,28 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+#: Samples that a bead may touch along an axis; callers check it.
 MAX_WINDOW_PX = 512
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _window(centre_px: float, reach_px: float, n: int) -> tuple[int, int]:
-    first = max(0, math.ceil(centre_px - reach_px))
-    last = min(n - 1, math.floor(centre_px + reach_px))
-    return first, last
+def _profile(centre_px: float, sigma_px: float, reach: float, n: int, out: Any) -> tuple[int, int]:
+    """First sample and number of samples that a bead touches along an axis.
 
-
-@njit(cache=True, fastmath=True, inline="always")
-def _profile(first: int, last: int, centre_px: float, rate: float, out: Any) -> None:
-    """``out[i] = exp(-rate (first + i - centre)^2)`` by recurrence: three exponentials in all."""
+    ``out[i] = exp(-(first + i - centre)^2 / 2 sigma^2)``, by recurrence: three exponentials in all.
+    """
+    first = max(0, math.ceil(centre_px - reach * sigma_px))
+    count = max(0, min(n - 1, math.floor(centre_px + reach * sigma_px)) - first + 1)
+    rate = 0.5 / (sigma_px * sigma_px)
     offset = first - centre_px
     value = math.exp(-rate * offset * offset)
     ratio = math.exp(-rate * (2.0 * offset + 1.0))
     step = math.exp(-2.0 * rate)
-    for i in range(last - first + 1):
+    for i in range(count):
         out[i] = value
         value *= ratio
         ratio *= step
+    return first, count
 
 
 @njit(parallel=True, cache=True, fastmath=True, nogil=True)
@@ -61,19 +62,13 @@ def splat_forward(
         image = images[b]
         for j in range(beads):
             s = sigma_px[j]
-            cx, cy = xy_px[b, j, 0], xy_px[b, j, 1]
-            x0, x1 = _window(cx, reach * s, n)
-            y0, y1 = _window(cy, reach * s, n)
-            if x1 < x0 or y1 < y0:
-                continue
-            rate = 0.5 / (s * s)
-            _profile(x0, x1, cx, rate, gx)
-            _profile(y0, y1, cy, rate, gy)
+            x0, width = _profile(xy_px[b, j, 0], s, reach, n, gx)
+            y0, height = _profile(xy_px[b, j, 1], s, reach, n, gy)
             peak = amplitude[j] / (2.0 * math.pi * s * s * pixel_area_A2)
-            for iy in range(y1 - y0 + 1):
+            for iy in range(height):
                 row = image[y0 + iy]
                 factor = np.float32(peak * gy[iy])
-                for ix in range(x1 - x0 + 1):
+                for ix in range(width):
                     row[x0 + ix] += factor * gx[ix]
 
 
@@ -103,28 +98,18 @@ def splat_backward(
         for j in range(beads):
             s = sigma_px[j]
             cx, cy = xy_px[b, j, 0], xy_px[b, j, 1]
-            x0, x1 = _window(cx, reach * s, n)
-            y0, y1 = _window(cy, reach * s, n)
-            if x1 < x0 or y1 < y0:
-                grad_xy_px[b, j, 0] = 0.0
-                grad_xy_px[b, j, 1] = 0.0
-                if want_bead:
-                    grad_bead[b, j, 0] = 0.0
-                    grad_bead[b, j, 1] = 0.0
-                continue
-            rate = 0.5 / (s * s)
-            _profile(x0, x1, cx, rate, gx)
-            _profile(y0, y1, cy, rate, gy)
+            x0, width = _profile(cx, s, reach, n, gx)
+            y0, height = _profile(cy, s, reach, n, gy)
             total = np.float32(0.0)
             along_x = np.float32(0.0)
             along_y = np.float32(0.0)
             second = np.float32(0.0)
-            for iy in range(y1 - y0 + 1):
+            for iy in range(height):
                 row = image[y0 + iy]
                 row_sum = np.float32(0.0)
                 row_x = np.float32(0.0)
                 row_xx = np.float32(0.0)
-                for ix in range(x1 - x0 + 1):
+                for ix in range(width):
                     g = row[x0 + ix] * gx[ix]
                     dx = np.float32(x0 + ix - cx)
                     row_sum += g

@@ -73,7 +73,7 @@ def measure_training(data: Path, run_path: Path, seconds: float) -> Figures:
     decoder = load_decoder(run_path)
     z = RunFolder.open(run_path).load_latents().z
     frames_A, frame = truth.coords_ca_A, truth.frame_of_particle
-    trivial = trivial_predictors_A(_reference_A(decoder), frames_A, frame)
+    trivial = trivial_predictors_A(decoder.reference_A, frames_A, frame)
     return {
         "particles": len(z),
         "training_s": seconds,
@@ -155,10 +155,6 @@ def _config(data: Path) -> TrainConfig:
             structure=str(data / "reference.pdb"),
         ),
     )
-
-
-def _reference_A(decoder: Any) -> np.ndarray:
-    return np.asarray(decoder.model.deformer.reference_A.cpu().numpy())
 
 
 def _train_in_child(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoscope.data import Embedding, InputError, Latents, Structure
+from cryoscope.session.circumstances import circumstances
 from cryoscope.session.jobs import Job
 from cryoscope.session.losses import LossRecorder
+from cryoscope.session.process_runner import ProcessRunner
 from cryoscope.session.records import RunStatus, RunView
 from cryoscope.session.runner import Runner, status_after
 from cryoscope.session.shown import ca_trace
@@ -90,9 +92,22 @@ class RunFollower:
             total_steps=event.total_steps,
             history=self._recorder.history(),
             message="",
+            **self._circumstances(event),
         )
+        if event.left_out:
+            self._session.notify("warning", event.left_out)
         self._on_ready()
         save_selections(self._session)
+
+    def _circumstances(self, event: RunStarted) -> dict[str, Any]:
+        from cryoscope.io.run_folder import RunFolder
+
+        threads = self._runner.threads if isinstance(self._runner, ProcessRunner) else 0
+        try:
+            return circumstances(event, RunFolder(self._folder).config(), threads)
+        except InputError as error:
+            self._session.report(error)
+            return {}
 
     def _on_ready(self) -> None:
         """States can be decoded: against the reference as the run placed it."""

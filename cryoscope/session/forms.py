@@ -37,6 +37,11 @@ _LABELS = {
 }
 
 
+_HELP = {
+    "optimiser.minutes": "Stop after this much training, even if epochs remain; 0 = no limit",
+}
+
+
 @dataclass(frozen=True)
 class FormField:
     """One setting, as a form shows it.
@@ -135,7 +140,7 @@ def _field(path: str, group: str, info: FieldInfo, hint: Any, value: Any) -> For
         group=group,
         label=_LABELS.get(path, stem.replace("_", " ").capitalize()),
         unit=unit,
-        help=info.description or "",
+        help=_HELP.get(path, info.description or ""),
         kind=_kind(hint),
         value=value,
         minimum=bounds.get("ge", bounds.get("gt")),

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from cryoscope.data import InputError
+from cryoscope.session.circumstances import circumstances
 from cryoscope.session.follow import RunFollower, run_reference, show_latents
 from cryoscope.session.forms import with_option
 from cryoscope.session.jobs import Job
@@ -187,7 +188,7 @@ def load_run(session: Session, path: Path, job: Job) -> None:
 
 def read_run(folder: RunFolder) -> tuple[RunView, LossRecorder]:
     """What the events of a run folder say, and its curves."""
-    recorder = LossRecorder()
+    recorder, config = LossRecorder(), folder.config()
     run = RunView(folder.path, run_id=str(folder.info().get("run_id", "")))
     for row, values in enumerate(folder.read_events(), start=1):
         try:
@@ -197,6 +198,8 @@ def read_run(folder: RunFolder) -> tuple[RunView, LossRecorder]:
                 "unknown event", file=folder.path / "events.jsonl", row=row, cure="Delete that line"
             ) from error
         run = _after(event, run, recorder)
+        if isinstance(event, RunStarted):
+            run = replace(run, **circumstances(event, config, 0))
     if run.status.active:
         message = "Training was interrupted; Resume goes on from the last checkpoint"
         run = replace(run, status=RunStatus.STOPPED, message=message)

@@ -64,6 +64,12 @@ class ProcessRunner(ObservedRunner):
         self._over = threading.Event()
 
     @property
+    def threads(self) -> int:
+        """CPU threads of the worker, by its environment; 0 where that does not say."""
+        text = self._env.get("OMP_NUM_THREADS", "")
+        return int(text) if text.isdecimal() else 0
+
+    @property
     def log_tail(self) -> str:
         """The last lines the worker wrote to its log."""
         return "\n".join(list(self._log))

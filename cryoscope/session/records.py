@@ -115,6 +115,9 @@ class RunView:
         RMS deformation of the last batches.
     message
         One line on how the run ended, or empty.
+    device_text, contrast_text
+        Where it trains and how the protein looks in the images, e.g. "CPU, 1 thread" and "protein
+        bright, detected"; empty while unknown.
     reference
         One CA atom per bead of the reference, where the structure is known.
     ready
@@ -135,6 +138,8 @@ class RunView:
     seconds_left: float = float("nan")
     motion_A: float = 0.0
     message: str = ""
+    device_text: str = ""
+    contrast_text: str = ""
     reference: Structure | None = field(default=None, repr=False)
     ready: bool = False
 

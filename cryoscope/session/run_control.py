@@ -46,8 +46,8 @@ def start_training(session: Session, out: str | Path | None = None) -> None:
     Parameters
     ----------
     out
-        New run folder; by default ``cryoscope-runs/run-001`` (the next free number) beside the
-        particles.
+        New run folder; by default the next free ``run-001``, ``run-002``... beside the run that is
+        shown, if that lies with the particles, else in ``cryoscope-runs`` beside them.
     """
     with reporting(session):
         _claim(session, None if out is None else Path(out).expanduser().absolute())
@@ -151,7 +151,7 @@ def _claim(session: Session, out: Path | None) -> None:
                 file=session.particles.file,
                 cure="Open the .star file of a consensus refinement.",
             )
-        folder = out or session.particles.file.parent / "cryoscope-runs"
+        folder = out or _runs_folder(session.run, session.particles.file.parent)
         reference = ca_trace(session.structure.structure)
         run = RunView(
             folder, status=RunStatus.PREPARING, stage_text="starting", reference=reference
@@ -159,6 +159,13 @@ def _claim(session: Session, out: Path | None) -> None:
         return {"run": run, "latents": None, "embedding": None, "cursor_xy": None}
 
     session.revise(decide)
+
+
+def _runs_folder(run: RunView | None, particles: Path) -> Path:
+    """Where a new run goes: one folder of runs per data set, so that each has its own name."""
+    if run is not None and run.folder.parent.is_relative_to(particles):
+        return run.folder.parent
+    return particles / "cryoscope-runs"
 
 
 def _launching(session: Session, launch: Callable[[], None]) -> None:
@@ -196,10 +203,6 @@ def _train_on(session: Session, run: RunView) -> None:
     from cryoscope.io.run_folder import RunFolder
 
     folder = RunFolder.open(run.folder)
-    if not folder.has_checkpoint():
-        raise InputError(
-            "the run has no checkpoint to go on from", file=run.folder, cure="Start a new run."
-        )
     command: Command = {
         "cmd": "train",
         "run": str(run.folder),

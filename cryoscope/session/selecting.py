@@ -47,14 +47,31 @@ def lasso(session: Session, polygon_xy: ArrayLike, mode: Mode = "new") -> None:
         }
         if mode == "new" or (mode == "add" and not session.active_selection):
             if not mask.any():
-                raise InputError("the lasso holds no particle", cure="Draw it around some.")
+                # A slip of the hand is no error.
+                session.notify("info", "The lasso holds no particle; nothing was selected")
+                return
             _edit(session, "lasso", lambda all_, _: _with_new(all_, mask, made_by))
+        elif not _changes(find_active(session), mask, mode):
+            session.notify("info", "The lasso changes nothing in the selection")
         else:
             _edit(
                 session,
                 f"lasso ({mode})",
                 lambda all_, active: _combined(all_, active, mask, mode, made_by),
             )
+
+
+def find_active(session: Session) -> Selection:
+    """The active selection.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not session.active_selection:
+        raise InputError("no selection is active", cure="Lasso some particles first.")
+    return find_selection(session, session.active_selection)
 
 
 def count_lasso(session: Session, polygon_xy: ArrayLike) -> int:
@@ -188,8 +205,6 @@ def _combined(
     mode: Mode,
     made_by: dict[str, Any],
 ) -> tuple[tuple[Selection, ...], str]:
-    if not active:
-        raise InputError("no selection is active", cure="Lasso some particles first.")
     place = _place(old, active)
     selection = old[place]
     combined = selection.mask | mask if mode == "add" else selection.mask & ~mask
@@ -197,6 +212,12 @@ def _combined(
     new = list(old)
     new[place] = replace(selection, mask=combined, made_by={"kind": "combined", "steps": steps})
     return tuple(new), active
+
+
+def _changes(selection: Selection, mask: NDArray[np.bool_], mode: Mode) -> bool:
+    """Whether adding or subtracting ``mask`` makes another selection."""
+    new = mask & ~selection.mask if mode == "add" else mask & selection.mask
+    return bool(new.any())
 
 
 def _place(selections: tuple[Selection, ...], name: str) -> int:

@@ -12,6 +12,8 @@ from cryoscope.data import InputError, Mesh, Provenance, Structure, Volume
 from cryoscope.session.records import ShownState
 
 STATES_LIMIT_BYTES = 8 * 1024**3
+# Rings per residue and vertices per ring; nobody sees so many in a large molecule.
+TUBE, LARGE_TUBE, LARGE_RESIDUES = (6, 8), (4, 6), 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +57,7 @@ def read_decoded(path: Path) -> DecodedStates:
 
 def ca_trace(structure: Structure) -> Structure:
     """The first CA atom of every residue, in file order: one per bead."""
-    is_ca = (structure.atom_name == "CA") & (structure.element == "C")
-    trace = structure.take(is_ca)
-    return trace.take(trace.residue_starts())
+    return structure.take(structure.alpha_carbons())
 
 
 def shown_decoded(
@@ -125,13 +125,13 @@ def _backbone(
     coords_A: NDArray[np.float32], reference: Structure | None
 ) -> tuple[Mesh, NDArray[np.float32]]:
     """The tube through the beads, coloured by how far each moved, and that distance."""
-    from cryoscope.analysis.backbone import chain_breaks, tube_mesh
+    from cryoscope.analysis.backbone import chain_breaks
     from cryoscope.analysis.trajectory import displacement_A
 
     if reference is None:
         breaks = np.zeros(max(len(coords_A) - 1, 0), dtype=np.bool_)
         moved_A = np.zeros(len(coords_A), dtype=np.float32)
-        return tube_mesh(coords_A, breaks, values=moved_A), moved_A
+        return _tube(coords_A, breaks, moved_A), moved_A
     if len(reference) != len(coords_A):
         raise InputError(
             f"the model has {len(coords_A):,} beads, but the reference structure has "
@@ -141,4 +141,13 @@ def _backbone(
     # Breaks come from the reference: a deformation never changes the mesh's topology.
     breaks = chain_breaks(reference.coords_A, reference.chain_id, reference.residue_id)
     moved_A = np.asarray(displacement_A(coords_A, reference.coords_A), dtype=np.float32)
-    return tube_mesh(coords_A, breaks, values=moved_A), moved_A
+    return _tube(coords_A, breaks, moved_A), moved_A
+
+
+def _tube(
+    coords_A: NDArray[np.float32], breaks: NDArray[np.bool_], moved_A: NDArray[np.float32]
+) -> Mesh:
+    from cryoscope.analysis.backbone import tube_mesh
+
+    samples, sides = TUBE if len(coords_A) <= LARGE_RESIDUES else LARGE_TUBE
+    return tube_mesh(coords_A, breaks, values=moved_A, samples=samples, sides=sides)

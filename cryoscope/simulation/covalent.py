@@ -11,7 +11,6 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from cryoscope.data import Structure
-from cryoscope.simulation.matching import alpha_carbons
 
 Pairs = NDArray[np.int64]
 
@@ -88,7 +87,7 @@ def infer_covalent(
 def _ca_steps(
     structure: Structure, start_A: NDArray[np.float64], end_A: NDArray[np.float64]
 ) -> Pairs:
-    index = alpha_carbons(structure)
+    index = structure.alpha_carbons()
     steps = np.stack([index[:-1], index[1:]], axis=1)
     same_chain = structure.chain_id[steps[:, 0]] == structure.chain_id[steps[:, 1]]
     longest_A = np.maximum(pair_distances_A(start_A, steps), pair_distances_A(end_A, steps))

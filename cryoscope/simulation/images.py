@@ -19,7 +19,7 @@ from cryoscope.physics.atoms import project_atoms_fourier
 from cryoscope.physics.ctf import CTFTable, ctf, ctf_table, delocalisation_A
 from cryoscope.physics.fourier import frequencies_per_A, irfft2_centred
 from cryoscope.physics.imaging import rotate_to_image
-from cryoscope.simulation.sources import scattering_tables
+from cryoscope.physics.scattering import scattering_tables
 
 MAX_PADDING = 4
 _WAVES_AT_ONCE = 2_000_000
@@ -35,7 +35,7 @@ class AtomImager:
     coords_A
         (frames, n, 3) float32.
     element_type, scattering_a_A, scattering_b_A2
-        See :func:`cryoscope.simulation.sources.scattering_tables`.
+        See :func:`cryoscope.physics.scattering.scattering_tables`.
     optics
         Sampling of the images.
     b_factor_A2

@@ -26,11 +26,6 @@ _TWINS: dict[str, tuple[tuple[str, str, str, str], tuple[tuple[str, str], ...]]]
 }
 
 
-def alpha_carbons(structure: Structure) -> NDArray[np.int64]:
-    """Indices of the CA atoms (calcium ions, also named CA, are not)."""
-    return np.flatnonzero((structure.atom_name == "CA") & (structure.element == "C"))
-
-
 def _keys(structure: Structure, chain_names: Sequence[str]) -> list[tuple[object, ...]]:
     order = {name: i for i, name in enumerate(chain_names)}
     return list(
@@ -66,10 +61,10 @@ def common_atoms(structures: Sequence[Structure]) -> list[Structure]:
     shared.sort(key=lambda key: tables[0][key])
     rows = [np.array([table[key] for key in shared], dtype=np.int64) for table in tables]
     first = structures[0].take(rows[0])
-    if len(alpha_carbons(first)) < 3:
+    if len(first.alpha_carbons()) < 3:
         names = " and ".join(s.name or "a structure" for s in structures)
         raise InputError(
-            f"{names} share {len(alpha_carbons(first))} CA atoms, three are needed",
+            f"{names} share {len(first.alpha_carbons())} CA atoms, three are needed",
             cure="Give structures of one molecule with the same residue numbers",
         )
     others = zip(structures[1:], rows[1:], strict=True)
@@ -91,7 +86,7 @@ def superposed(moving: Structure, fixed: Structure, align: Align = "all") -> Str
 
     ``align="core"`` fits, again and again, the half of the CA atoms that fitted best.
     """
-    index = alpha_carbons(fixed)
+    index = fixed.alpha_carbons()
     target = fixed.coords_A[index]
     chosen = np.arange(len(index))
     for _ in range(1 if align == "all" else 30):

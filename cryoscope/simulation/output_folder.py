@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cryoscope.simulation.config import SimulationConfig
 _SETTINGS = "simulation.json"
 _KIND = "cryoscope simulation"
 _FORMAT = 1
+_OURS = ("particles*.mrcs", ".particles*.tmp.mrcs", "reference.*", "truth.npz")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class OutputFolder:
     """A folder that is being filled; without ``particles.star`` it is not complete."""
 
     path: Path
+    existed: bool = True
 
     @classmethod
     def prepare(cls, path: Path, config: SimulationConfig) -> OutputFolder:
@@ -32,17 +35,37 @@ class OutputFolder:
         InputError
             Something else is there, or the folder cannot be written.
         """
-        folder = cls(path)
-        with explain_os_errors(folder.settings):
+        folder = cls(path, path.is_dir())
+        if path.exists() and not path.is_dir():
+            raise InputError(
+                "a file stands where the folder should be", file=path, cure="Choose another folder"
+            )
+        with explain_os_errors(path):
             path.mkdir(parents=True, exist_ok=True)
+        with explain_os_errors(folder.settings):
             if any(path.iterdir()):
                 folder._check_ours()
-            folder.star.unlink(missing_ok=True)  # first: from here on the set is incomplete
-            for pattern in ("particles*.mrcs", ".particles*.tmp.mrcs", "reference.*", "truth.npz"):
-                for old in path.glob(pattern):
-                    old.unlink(missing_ok=True)
-        folder.write_settings(config, {})
+            folder._clear()
+        try:
+            folder.write_settings(config, {})
+        except InputError:
+            folder.discard()
+            raise
         return folder
+
+    def discard(self) -> None:
+        """Remove all that was written; the folder too where it was made for that."""
+        with suppress(OSError):
+            self._clear()
+            self.settings.unlink(missing_ok=True)
+            if not self.existed:
+                self.path.rmdir()
+
+    def _clear(self) -> None:
+        self.star.unlink(missing_ok=True)  # first: from here on the set is incomplete
+        for pattern in _OURS:
+            for old in self.path.glob(pattern):
+                old.unlink(missing_ok=True)
 
     def _check_ours(self) -> None:
         problem = InputError(

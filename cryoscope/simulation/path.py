@@ -25,7 +25,6 @@ from cryoscope.simulation.covalent import Covalent, infer_covalent, pair_distanc
 from cryoscope.simulation.internal import carry_residues, residue_trees
 from cryoscope.simulation.matching import (
     Align,
-    alpha_carbons,
     common_atoms,
     rigid_motion,
     superposed,
@@ -86,7 +85,7 @@ def path_through(
     for structure in matched[1:]:
         moved = superposed(structure, stops[0], align)
         stops.append(with_twins_matched(moved, stops[-1]))
-    index = alpha_carbons(stops[0])
+    index = stops[0].alpha_carbons()
     lengths = [_rms(b.coords_A[index] - a.coords_A[index]) for a, b in pairwise(stops)]
     pieces = [stops[0].coords_A[None]]
     for (a, b), count in zip(pairwise(stops), _shares(lengths, frames - 1), strict=True):

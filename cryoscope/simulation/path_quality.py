@@ -9,7 +9,6 @@ from scipy.spatial import cKDTree
 
 from cryoscope.data import Trajectory
 from cryoscope.simulation.covalent import infer_covalent, pair_distances_A
-from cryoscope.simulation.matching import alpha_carbons
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def measure_path(path: Trajectory) -> PathQuality:
     known = set(map(tuple, excluded.tolist()))
     closest = [_closest_A(frame, known) for frame in coords_A]
     steps_A = pair_distances_A(coords_A, covalent.ca_steps)
-    ca_A = coords_A[:, alpha_carbons(path.structure)]
+    ca_A = coords_A[:, path.structure.alpha_carbons()]
     moves_A = np.sqrt(np.mean(np.sum(np.diff(ca_A, axis=0) ** 2, axis=-1), axis=1))
     return PathQuality(
         ca_step_range_A=(float(steps_A.min(initial=np.inf)), float(steps_A.max(initial=0.0))),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cryoscope.data import (
@@ -21,10 +20,10 @@ from cryoscope.data import (
 )
 from cryoscope.io.relion import write_particle_star
 from cryoscope.io.stack import StackImages, StackWriter
+from cryoscope.physics.devices import named_device
 from cryoscope.simulation.config import SimulationConfig
 from cryoscope.simulation.distributions import draw_frames, fraction_of_path
 from cryoscope.simulation.images import AtomImager
-from cryoscope.simulation.matching import alpha_carbons
 from cryoscope.simulation.optics_draw import (
     draw_ctf,
     draw_half_sets,
@@ -115,14 +114,32 @@ def simulate(
         ``should_stop`` said so.
     """
     config.check()
-    device = _device(config.device)
+    device = named_device(config.device)
     path = load_conformations(config)
     drawn = draw_set(config, len(path))
-    folder = OutputFolder.prepare(Path(out), config)
     imager = AtomImager.of(path, drawn.optics, config.b_factor_A2, device)
     scale = _NOISE_SD * float(np.sqrt(config.snr / _pilot_variance(imager, drawn)))
     scale *= 1.0 if config.contrast == "bright" else -1.0
-    written = _write_stacks(config, folder, imager, drawn, scale, progress, should_stop)
+    folder = OutputFolder.prepare(Path(out), config)
+    try:
+        written = _write_stacks(config, folder, imager, drawn, scale, progress, should_stop)
+        _write_tables(config, folder, imager, path, drawn, written, scale)
+    except BaseException:  # stopped or failed: half a set is worth nothing
+        folder.discard()
+        raise
+    return folder.star
+
+
+def _write_tables(
+    config: SimulationConfig,
+    folder: OutputFolder,
+    imager: AtomImager,
+    path: Trajectory,
+    drawn: DrawnSet,
+    written: _Written,
+    scale: float,
+) -> None:
+    """Write what belongs to the stacks; the particle file comes last."""
     truth = _truth(config, path, drawn, written, scale)
     folder.write_reference(path.structure)
     truth.write(folder.truth)
@@ -139,18 +156,6 @@ def simulate(
         },
     )
     _write_star(config, folder, drawn, written)
-    return folder.star
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device {name!r} cannot be used", cure="Give cpu, or cuda where there is a GPU"
-        ) from error
-    return device
 
 
 def _chunks(first: int, last: int, box_px: int) -> Iterator[slice]:
@@ -216,7 +221,7 @@ def _write_stacks(
 def _truth(
     config: SimulationConfig, path: Trajectory, drawn: DrawnSet, written: _Written, scale: float
 ) -> Truth:
-    index = alpha_carbons(path.structure)
+    index = path.structure.alpha_carbons()
     t_of_frame = fraction_of_path(len(path)).astype(np.float32)
     return Truth(
         frame_of_particle=drawn.frame.astype(np.int32),

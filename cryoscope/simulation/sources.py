@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
-import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Structure, Trajectory
 from cryoscope.io.structures import read_models, read_structure
 from cryoscope.io.trajectories import read_trajectory
+from cryoscope.physics.scattering import scattering_tables
 from cryoscope.simulation.config import SimulationConfig
-from cryoscope.simulation.matching import alpha_carbons
 from cryoscope.simulation.path import path_through
 
 
@@ -34,32 +33,25 @@ def load_conformations(config: SimulationConfig) -> Trajectory:
         path = _without_hydrogens(read_models(source))
     else:
         source = config.structures[0]
-        stops = [_heavy(read_structure(name)) for name in config.structures]
+        read = [read_structure(name) for name in config.structures]
+        stops = [structure.take(structure.heavy_atoms()) for structure in read]
         for name, structure in zip(config.structures, stops, strict=True):
             _check_atoms(structure, name)
         path = path_through(stops, config.frames, align=config.align)
     _check_atoms(path.structure, source)
     coords_A = np.asarray(path.coords_A, dtype=np.float64)
-    coords_A = coords_A - coords_A[0, alpha_carbons(path.structure)].mean(axis=0)
+    coords_A = coords_A - coords_A[0, path.structure.alpha_carbons()].mean(axis=0)
     _check_size(coords_A, config, source)
     return Trajectory(path.structure.with_coords(coords_A[0]), coords_A)
 
 
-def _is_heavy(structure: Structure) -> NDArray[np.bool_]:
-    return ~np.isin(np.char.upper(structure.element), ("H", "D"))
-
-
-def _heavy(structure: Structure) -> Structure:
-    return structure.take(_is_heavy(structure))
-
-
 def _without_hydrogens(path: Trajectory) -> Trajectory:
-    heavy = _is_heavy(path.structure)
+    heavy = path.structure.heavy_atoms()
     return Trajectory(path.structure.take(heavy), path.coords_A[:, heavy])
 
 
 def _check_atoms(structure: Structure, source: str) -> None:
-    if len(alpha_carbons(structure)) == 0:
+    if len(structure.alpha_carbons()) == 0:
         raise InputError(
             "the structure has no CA atom",
             file=source,
@@ -81,34 +73,3 @@ def _check_size(coords_A: NDArray[np.float64], config: SimulationConfig, source:
             file=source,
             cure=f"Use --box-px {needed_px} or a larger --pixel-size-A, or remove stray atoms",
         )
-
-
-def scattering_tables(
-    structure: Structure, *, file: str | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Electron scattering factors of the elements of a structure.
-
-    Returns
-    -------
-    (n,) element type of every atom, and the coefficients ``a`` in A and ``b`` in A^2, each
-    (types, 5) (International Tables C, table 4.3.2.2, as tabulated by gemmi).
-
-    Raises
-    ------
-    InputError
-        An element is unknown; ``file`` is named.
-    """
-    names, kind = np.unique(structure.element, return_inverse=True)
-    a_A, b_A2 = [], []
-    for name in names:
-        element = gemmi.Element(str(name))
-        coefficients = element.c4322
-        if element.atomic_number == 0 or coefficients is None:  # gemmi takes X for oxygen
-            raise InputError(
-                f"no scattering factor is known for element {str(name)!r}",
-                file=file,
-                cure="Correct the element column of the model",
-            )
-        a_A.append(coefficients.a)
-        b_A2.append(coefficients.b)
-    return kind.astype(np.int64), np.array(a_A, np.float32), np.array(b_A2, np.float32)

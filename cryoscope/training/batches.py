@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryoscope.data import Particles
-from cryoscope.models.bead_vae import Batch
+from cryoscope.models.interfaces import Batch
 from cryoscope.physics.ctf import ctf_table
 from cryoscope.physics.fourier import Band
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from cryoscope.data import InputError
+from cryoscope.models.interfaces import HeterogeneityModel
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def pack_state(
-    model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator
+    model: HeterogeneityModel, optimiser: torch.optim.Optimizer, generator: torch.Generator
 ) -> Arrays:
     """Model, optimiser moments and random state as named arrays."""
     arrays = {f"model.{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
@@ -26,7 +26,7 @@ def pack_state(
     return arrays
 
 
-def unpack_model(arrays: Arrays, model: nn.Module, file: str) -> None:
+def unpack_model(arrays: Arrays, model: HeterogeneityModel, file: str) -> None:
     """Put a checkpoint's arrays into a model.
 
     Raises
@@ -47,17 +47,30 @@ def unpack_model(arrays: Arrays, model: nn.Module, file: str) -> None:
 
 def unpack_state(
     arrays: Arrays,
-    model: nn.Module,
+    model: HeterogeneityModel,
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
     file: str,
 ) -> None:
-    """Put a checkpoint's arrays back, so that training continues with the same numbers."""
+    """Put a checkpoint's arrays back, so that training continues with the same numbers.
+
+    Raises
+    ------
+    InputError
+        When the checkpoint belongs to another model, or lacks what training needs.
+    """
     unpack_model(arrays, model, file)
     moments: dict[int, dict[str, Any]] = {}
-    for key, value in arrays.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
-            moments.setdefault(int(index), {})[name] = torch.from_numpy(np.array(value))
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    generator.set_state(torch.from_numpy(np.array(arrays["random.latent_noise"])))
+    try:
+        for key, value in arrays.items():
+            if key.startswith("optimiser."):
+                _, index, name = key.split(".", 2)
+                moments.setdefault(int(index), {})[name] = torch.from_numpy(np.array(value))
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        generator.set_state(torch.from_numpy(np.array(arrays["random.latent_noise"])))
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            "the checkpoint lacks the state of the optimiser or of the random numbers",
+            file=file,
+            cure="Remove this checkpoint, so that the one before it is used",
+        ) from error

@@ -7,14 +7,16 @@ not import torch.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from cryoscope.data import InputError
 
 STRICT = ConfigDict(extra="forbid")
+
+Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -79,12 +81,14 @@ class EncoderConfig:
         description="What the encoder sees: bead-view, the image at the place of every bead of the "
         "reference; fourier-mlp, the image's Fourier coefficients whatever the pose",
     )
-    widths: tuple[int, ...] = Field(default=(512, 256, 128), description="Hidden widths")
+    widths: Widths = Field(default=(512, 256, 128), description="Hidden widths")
     resolution_A: float = Field(
         default=6.0, ge=0, description="fourier-mlp: finest resolution it sees; 0 = Nyquist"
     )
-    windows_A: tuple[float, ...] = Field(
-        default=(4.0,), description="bead-view: widths of the windows around each bead"
+    windows_A: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(4.0,),
+        min_length=1,
+        description="bead-view: widths of the windows around each bead",
     )
 
 
@@ -114,7 +118,7 @@ class DeformerConfig:
     mode_scale_A: float = Field(
         default=1.0, gt=0, description="RMS motion of a unit step along the softest mode"
     )
-    widths: tuple[int, ...] = Field(default=(256, 512), description="Hidden widths")
+    widths: Widths = Field(default=(256, 512), description="Hidden widths")
     remove_net_motion: bool = Field(
         default=False, description="Project out net translation and rotation of the deformation"
     )
@@ -143,8 +147,14 @@ class RestraintConfig:
         default=0.0,
         ge=0,
         lt=1,
-        description="Elastic: share of the most variable pairs set free each step",
+        description="Elastic: share of the pairs, those that vary most, that is set free",
     )
+
+    @model_validator(mode="after")
+    def _shape_fits_pairs(self) -> Self:
+        if (self.pairs == "clash") != (self.shape == "repulsive"):
+            raise ValueError("clashes, and only clashes, are repulsive")
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -159,6 +169,13 @@ class LossConfig:
         default=True, description="Weight each resolution shell by its noise power"
     )
     restraints: tuple[RestraintConfig, ...] = Field(default=(), description="Pair potentials")
+
+    @model_validator(mode="after")
+    def _each_kind_once(self) -> Self:
+        kinds = [restraint.pairs for restraint in self.restraints]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("each kind of pairs can be restrained once")
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -225,7 +242,7 @@ def config_from_json(values: Any, *, file: str | None = None) -> TrainConfig:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"setting {field!r}: {first['msg']}",
+            f"setting {field!r}: {first['msg'].removeprefix('Value error, ')}",
             file=file,
             cure="Correct or remove it; `cryoscope train --help` lists the settings",
         ) from error

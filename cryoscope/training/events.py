@@ -20,7 +20,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Training starts (or goes on, at ``step``)."""
+    """Training starts (or goes on, at ``step``).
+
+    ``left_out`` says in one line what of the structure is not modelled; empty for nothing.
+    """
 
     run_id: str
     particle_count: int
@@ -31,6 +34,7 @@ class RunStarted:
     contrast: int
     box_size_px: int
     pixel_size_A: float
+    left_out: str = ""
     kind: Literal["run_started"] = "run_started"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from cryoscope.data import InputError, Latents
 from cryoscope.io.run_folder import RunFolder
+from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.training.batches import TrainingSet, epoch_order
 from cryoscope.training.checkpoints import pack_state, unpack_state
 from cryoscope.training.config import TrainConfig
@@ -33,13 +34,15 @@ class Loop:
     """Model, optimiser, order of the data and the sums of the losses."""
 
     def __init__(
-        self, config: TrainConfig, prepared: Prepared, model: Any, device: torch.device
+        self,
+        config: TrainConfig,
+        prepared: Prepared,
+        model: HeterogeneityModel,
+        device: torch.device,
     ) -> None:
         self.config, self.device = config, device
-        self.prepared = prepared
-        self.model: Any = model.to(device)
+        self.prepared, self.model = prepared, model.to(device)
         band = prepared.band.to(device)
-        self.model.band = band
         self.data = TrainingSet(prepared.particles, band, prepared.contrast, device)
         self.generator = torch.Generator(device="cpu").manual_seed(config.seed)
         settings = config.optimiser
@@ -57,7 +60,7 @@ class Loop:
         self._motion_A2 = torch.zeros((), device=device)
         self._report_s = 0.0
         self._order = (-1, np.zeros(0, dtype=np.int64))
-        self.latents = np.full((len(self.data), config.latent.dim), np.nan, dtype=np.float32)
+        self.latents = np.full((len(self.data), self.model.latent_dim), np.nan, dtype=np.float32)
         self._warm_up()
         self.model.train()
 
@@ -65,8 +68,8 @@ class Loop:
         """Compile the kernels on a few images, so that training time is training."""
         self.model.eval()
         batch = self.data.batch(np.arange(min(2, len(self.data))))
-        terms, _, _ = self.model.losses(batch, torch.Generator().manual_seed(0))
-        torch.stack([term.sum() for term in terms.values()]).sum().backward()
+        losses = self.model.losses(batch, torch.Generator().manual_seed(0))
+        torch.stack([term.sum() for term in losses.terms.values()]).sum().backward()
         self.optimiser.zero_grad(set_to_none=True)
 
     @property
@@ -100,8 +103,8 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         batch = self.data.batch(index)
-        terms, posterior, anchors_A = self.model.losses(batch, self.generator)
-        means = {name: term.mean() for name, term in terms.items()}
+        losses = self.model.losses(batch, self.generator)
+        means = {name: term.mean() for name, term in losses.terms.items()}
         weighted = {**means, "kl": means["kl"] * self._kl_weight()}
         total = torch.stack(list(weighted.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
@@ -111,8 +114,8 @@ class Loop:
                 self.model.parameters(), self.config.optimiser.gradient_clip
             )
         self.optimiser.step()
-        self.latents[index] = posterior.mean.detach().cpu().numpy()
-        self._add(means, total, anchors_A.detach())
+        self.latents[index] = losses.posterior.mean.detach().cpu().numpy()
+        self._add(means, total, losses.motion_A2)
         self.step += 1
         seconds = time.perf_counter() - begin
         self.trained_s += seconds
@@ -158,7 +161,18 @@ class Loop:
             contrast=self.prepared.contrast,
             box_size_px=optics.box_size_px,
             pixel_size_A=optics.pixel_size_A,
+            left_out=self._left_out(),
         )
+
+    def _left_out(self) -> str:
+        """What of the structure has no bead, in one line."""
+        skipped = self.prepared.beads.skipped
+        if not skipped:
+            return ""
+        names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        file = Path(self.config.data.structure).name
+        count = f"{len(skipped):,} residue{'s' if len(skipped) > 1 else ''}"
+        return f"{file}: {count} without a CA atom left out of the model ({names})"
 
     def save_live(self, run: RunFolder) -> LatentsReady:
         """Write the latents as the last step that saw each particle left them."""
@@ -233,11 +247,11 @@ class Loop:
         return self.config.loss.kl_weight * rise
 
     def _add(
-        self, means: dict[str, torch.Tensor], total: torch.Tensor, anchors_A: torch.Tensor
+        self, means: dict[str, torch.Tensor], total: torch.Tensor, motion_A2: torch.Tensor
     ) -> None:
         for name, value in {"total": total, **means}.items():
             self._sums[name] = self._sums.get(name, 0) + value.detach()
-        self._motion_A2 += ((anchors_A - self.model.deformer.reference_A) ** 2).sum(-1).mean()
+        self._motion_A2 += motion_A2.mean()
         self.unreported += 1
 
     def _seconds_left(self) -> float:

@@ -15,19 +15,21 @@ from cryoscope.data import InputError, Optics, Particles, Structure
 from cryoscope.io.particle_cache import CacheSpec, cached_particles, open_or_build_cache
 from cryoscope.io.relion import read_particles
 from cryoscope.io.structures import read_structure
-from cryoscope.models.bead_vae import Batch
 from cryoscope.models.coarse_grain import Beads, coarse_grain
 from cryoscope.models.densities import BeadDensity, BeadShape
 from cryoscope.models.likelihood import image_scale, match_data
-from cryoscope.physics.ctf import ctf_table
 from cryoscope.physics.fourier import Band, make_band
 from cryoscope.physics.masks import soft_disc
+from cryoscope.training.batches import TrainingSet
 from cryoscope.training.config import TrainConfig
 
 #: Particles looked at to find the noise spectrum and the sign of the contrast.
 SAMPLE_SIZE = 512
 #: Bounds of the automatic training box.
 FINEST_PIXEL_A, SMALLEST_BOX_PX, LARGEST_BOX_PX = 1.5, 16, 128
+
+#: Share of the residues that may lie outside the box.
+MOST_OUTSIDE = 0.1
 
 ProgressCallback = Callable[[str, int, int], None]
 
@@ -89,6 +91,7 @@ def prepare(
     beads = coarse_grain(
         structure, centre=config.beads.centre, amplitude=config.beads.amplitude, file=model_file
     )
+    _refuse_outside(beads, original.optics[0], model_file)
     box_px = _training_box_px(config, original, star)
     spec = CacheSpec(
         box_size_px=box_px,
@@ -153,6 +156,20 @@ def place_structure(
     return structure.with_coords(np.round(structure.coords_A - offsets[origin], 3))
 
 
+def _refuse_outside(beads: Beads, optics: Optics, file: Path) -> None:
+    """Refuse a structure of which much would not be in the images."""
+    half_A = optics.box_size_px * optics.pixel_size_A / 2
+    outside = int((np.linalg.norm(beads.centre_A, axis=1) > half_A).sum())
+    if outside > MOST_OUTSIDE * len(beads):
+        raise InputError(
+            f"{outside:,} of {len(beads):,} residues lie outside the box: further than "
+            f"{half_A:.0f} A from its centre",
+            file=file,
+            cure="Fit the model into the consensus map these poses belong to, keep only the chains "
+            "in it, or extract with a larger box",
+        )
+
+
 def noise_power(images: NDArray[np.float32], radius_A: float, band: Band) -> Tensor:
     """(m,) noise variance per coefficient, averaged over shells.
 
@@ -176,7 +193,7 @@ def detect_contrast(
 
     The sign is that of the mean least-squares scale over the particles given.
     """
-    batch = batch_of(particles, band)
+    batch = TrainingSet(particles, band, 1, torch.device("cpu")).batch(np.arange(len(particles)))
     with torch.no_grad():
         shape = BeadShape(beads, b_factor_A2)
         centres = torch.as_tensor(beads.centre_A).float().expand(len(particles), -1, -1)
@@ -185,18 +202,6 @@ def detect_contrast(
         data = match_data(batch.coefficients, batch.ctf, batch.shift_A, band, noise)
         scale = image_scale(band.transform(images), data)
     return 1 if float(scale.mean()) >= 0 else -1
-
-
-def batch_of(particles: Particles, band: Band) -> Batch:
-    """All of ``particles`` as one batch."""
-    assert particles.poses is not None
-    images = torch.as_tensor(particles.images.read(np.arange(len(particles))))
-    return Batch(
-        coefficients=band.transform(images),
-        rotation=torch.as_tensor(np.asarray(particles.poses.rotation, dtype=np.float32)),
-        shift_A=torch.as_tensor(np.asarray(particles.poses.shift_A, dtype=np.float32)),
-        ctf=ctf_table(particles.ctf, particles.optics),
-    )
 
 
 def _named(config: TrainConfig) -> tuple[Path, Path]:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import torch
 
-from cryoscope.data import InputError
+from cryoscope.io.atomic import require_free
 from cryoscope.io.particle_cache import CachingStopped
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.io.structures import write_structure
+from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.models.registry import make_model
+from cryoscope.physics.devices import named_device
 from cryoscope.training.config import TrainConfig, config_from_json, config_to_json
 from cryoscope.training.decoding import Decoder
 from cryoscope.training.events import Progress, RunFinished, TrainEvent, event_to_json
@@ -81,6 +83,7 @@ class Trainer:
                 stack.enter_context(run.lock())
             else:
                 RunFolder.check_unused(self.run_path)
+            device = choose_device(self.config.device)
             try:
                 prepared = yield from with_progress(
                     lambda progress: prepare(
@@ -90,26 +93,38 @@ class Trainer:
             except CachingStopped:
                 yield RunFinished(0, "stopped")
                 return
+            # Before the run folder is made: settings that fit no model leave none.
+            model = self._model(prepared, device)
             if not self.resume:
-                run = _new_run(self.run_path, self.config, prepared)
+                run = _new_run(self.run_path, self.config, prepared, model)
                 stack.enter_context(run.lock())
+            if not run.reference_path.is_file():
+                write_structure(run.reference_path, prepared.structure)
             stack.callback(run.close)
-            for event in self._train(run, prepared):
+            for event in self._train(run, prepared, model, device):
                 if not isinstance(event, Progress):
                     run.append_event(event_to_json(event))
                 yield event
 
-    def _train(self, run: RunFolder, prepared: Prepared) -> Generator[TrainEvent, None, None]:
-        device = choose_device(self.config.device)
+    def _model(self, prepared: Prepared, device: torch.device) -> HeterogeneityModel:
         set_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
-        model = make_model(
-            self.config.model, prepared.beads, prepared.band, prepared.noise_power, self.config
+        return make_model(
+            self.config.model,
+            prepared.beads,
+            prepared.band.to(device),
+            prepared.noise_power.to(device),
+            self.config,
         )
+
+    def _train(
+        self, run: RunFolder, prepared: Prepared, model: HeterogeneityModel, device: torch.device
+    ) -> Generator[TrainEvent, None, None]:
         yield Progress("compiling kernels", 0, 1)
         loop = Loop(self.config, prepared, model, device)
-        if self.resume and run.has_checkpoint():
-            loop.restore(run)
+        if self.resume:
+            if run.has_checkpoint():  # else it was killed before its first: from the beginning
+                loop.restore(run)
             run.truncate_events_after(loop.step)
         self.decoder = Decoder(model, prepared.optics, prepared.structure, run.run_id)
         self.step = loop.step
@@ -151,18 +166,11 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     InputError
-        When a GPU is asked for that is not there.
+        When a device is asked for that is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"there is no device {name!r} on this machine", cure="Use --device auto or cpu"
-        ) from error
-    return device
+    return named_device(name)
 
 
 def set_threads(threads: int) -> None:
@@ -174,7 +182,12 @@ def set_threads(threads: int) -> None:
         numba.set_num_threads(min(threads, numba.get_num_threads()))
 
 
-def _new_run(path: Path, config: TrainConfig, prepared: Prepared) -> RunFolder:
+def _new_run(
+    path: Path, config: TrainConfig, prepared: Prepared, model: HeterogeneityModel
+) -> RunFolder:
+    # Parameters and the two moments of each; two checkpoints are kept while a third is written.
+    checkpoint_bytes = 3 * sum(p.numel() * p.element_size() for p in model.parameters())
+    require_free(path, 3 * checkpoint_bytes, "the run folder")
     optics = prepared.optics
     info = {
         "particles": str(Path(config.data.particles).resolve()),
@@ -185,6 +198,4 @@ def _new_run(path: Path, config: TrainConfig, prepared: Prepared) -> RunFolder:
         "contrast": prepared.contrast,
         "skipped_residues": list(prepared.beads.skipped[:1000]),
     }
-    run = RunFolder.create(path, config_to_json(config), info)
-    write_structure(run.reference_path, prepared.structure)
-    return run
+    return RunFolder.create(path, config_to_json(config), info)

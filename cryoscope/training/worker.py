@@ -39,9 +39,10 @@ def _publisher(protocol: TextIO) -> Callable[[TrainEvent], None]:
     lock = threading.Lock()
 
     def publish(event: TrainEvent) -> None:
+        line = json.dumps(event_to_json(event)) + "\n"
         # A parent that died takes nothing more; training ends by the end of stdin.
         with lock, contextlib.suppress(OSError, ValueError):
-            protocol.write(json.dumps(event_to_json(event)) + "\n")
+            protocol.write(line)
             protocol.flush()
 
     return publish

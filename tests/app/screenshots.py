@@ -2,6 +2,9 @@
 
 Run ``python tests/app/screenshots.py [--out FOLDER] [--size 1280x800] [FILES...]``: with files or
 a run folder on those, without on a made-up session. Look at the pictures before a change is done.
+
+``python tests/app/screenshots.py --portrait resources/screenshot.png PARTICLES STRUCTURE`` trains
+for a minute and makes the picture of the README (on the files that ``cryoscope demo`` leaves).
 """
 
 from __future__ import annotations
@@ -17,14 +20,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import numpy as np
 import synthetic
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from cryoscope.app.main import save_picture
 from cryoscope.app.widgets.latent_canvas import LatentCanvas, Tool
 from cryoscope.session import RunStatus, Session, actions
 
+PORTRAIT_S = 60.0
 CIRCLE = ((1, 0), (0.7, 0.7), (0, 1), (-0.7, 0.7), (-1, 0), (-0.7, -0.7), (0, -1), (0.7, -0.7))
 
 
@@ -127,12 +133,48 @@ def tour(driver: Driver, session: Session) -> None:
     box.close()
 
 
+def _end_px(
+    canvas: LatentCanvas, session: Session, low: float, high: float
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """The middle of the particles between two percentiles of PC1, and their reach, in pixels."""
+    x, y = canvas.to_widget(session.embedding.xy).T
+    inside = (x >= np.percentile(x, low)) & (x <= np.percentile(x, high))
+    middle = round(float(np.median(x[inside]))), round(float(np.median(y[inside])))
+    return middle, (1.5 * float(np.std(x[inside])) + 30, 2.5 * float(np.std(y[inside])) + 10)
+
+
+def portrait(driver: Driver, session: Session, run: Path, path: Path) -> None:
+    """Train for a while, look at one end of PC1, select the other, and take one picture."""
+    actions.start_training(session, run)
+    driver.until(lambda: session.embedding is not None and session.shown is not None, 120)
+    driver.wait(PORTRAIT_S)
+    canvas = driver.window.latent.canvas
+    driver.drag([QPoint(*end) for end in (_end_px(canvas, session, 0, 10)[0],) * 2])
+    driver.window.latent.choose(Tool.LASSO)
+    middle, reach = _end_px(canvas, session, 72, 100)
+    driver.drag(
+        [
+            QPoint(round(middle[0] + reach[0] * dx), round(middle[1] - reach[1] * dy))
+            for dx, dy in (*CIRCLE, CIRCLE[0])
+        ]
+    )
+    driver.window.latent.choose(Tool.EXPLORE)
+    if session.selections:
+        actions.rename_selection(session, session.active_selection, "closed")
+    driver.window.napari_bridge.fit_camera()
+    driver.wait(3.0)
+    if not save_picture(driver.window, path):
+        raise SystemExit(1)
+    print(f"{path}, {path.stat().st_size // 1000} kB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     artefacts = Path(__file__).resolve().parents[1] / "artefacts"
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--out", type=Path, default=artefacts)
     parser.add_argument("--size", default="1440x900")
+    parser.add_argument("--portrait", type=Path, metavar="PNG", help="make this one picture")
     options = parser.parse_args()
     from cryoscope.app.window import CryoscopeWindow
 
@@ -151,7 +193,10 @@ def main() -> None:
             driver.picture("empty")
             window.open_paths(options.files)
             driver.until(lambda: session.particles is not None and not session.jobs)
-        tour(driver, session)
+        if options.portrait is not None:
+            portrait(driver, session, folder / "cryoscope-demo" / "run-001", options.portrait)
+        else:
+            tour(driver, session)
         gone: list[bool] = []
         window.closed.connect(lambda: gone.append(True))
         window.shut_down()

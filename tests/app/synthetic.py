@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 import threading
 import time
@@ -131,7 +132,7 @@ class ScriptedEngine:
     def obey(self, command: dict[str, Any]) -> None:
         match command["cmd"]:
             case "train":
-                self.begin(Path(command["run"]))
+                self.begin(Path(command["run"]), command["config"])
             case "serve":
                 self.publish(events.ModelReady("run-001", 30, RESIDUES))
             case "pause":
@@ -149,9 +150,10 @@ class ScriptedEngine:
             case "quit":
                 self.quitting = True
 
-    def begin(self, folder: Path) -> None:
+    def begin(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
         (folder / "latents").mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config))
         for done in range(0, self.count, max(1, self.count // 4)):
             self.publish(events.Progress("reading particles", done, self.count))
             time.sleep(0.03)

@@ -8,9 +8,10 @@ import pytest
 from qtpy.QtWidgets import QComboBox, QLineEdit, QSpinBox
 
 from cryoscope.app import theme
+from cryoscope.app.panels.selections import file_word
 from cryoscope.app.panels.training import duration_text
 from cryoscope.app.widgets.colour_bar import ColourBar
-from cryoscope.app.widgets.loss_plot import LossPlot
+from cryoscope.app.widgets.loss_plot import LossPlot, running_mean
 from cryoscope.app.widgets.option_form import FloatBox, OptionForm, group_name
 from cryoscope.app.widgets.ticks import log_ticks, nice_ticks
 from cryoscope.session import actions
@@ -59,12 +60,28 @@ def test_a_loss_below_zero_is_drawn_above_its_lowest(qtbot: Any) -> None:
     plot.resize(300, 220)
     plot.set_history(np.arange(4), {"data": [-120, -150, -160, -170], "kl": [1, 2, 3, 4]})
     np.testing.assert_allclose(plot._drawn("data"), [50, 20, 10, 0])
-    assert plot._label("data") == "data − lowest"
-    assert plot._label("kl") == "kl"
+    assert plot._label("data") == "image misfit − best"
+    assert plot._label("kl") == "KL"
     plot.show_only("data")
-    np.testing.assert_allclose(plot._drawn("data"), [-120, -150, -160, -170])
-    assert plot._label("data") == "data"
+    np.testing.assert_allclose(plot._drawn("data"), [120, 150, 160, 170])
+    assert plot.y_label == "image fit (nats)"
     plot.grab()
+    plot.clear()
+    assert plot.empty_text
+    assert plot.term_names == ()
+
+
+def test_a_running_mean_keeps_the_ends_and_leaves_out_what_is_unknown() -> None:
+    values = np.array([0.0, 1.0, np.nan, 3.0, 4.0])
+    np.testing.assert_allclose(running_mean(values, 1), [0.0, 0.5, 2.0, 3.5, 4.0])
+    np.testing.assert_allclose(running_mean(np.arange(9.0), 3), np.arange(9.0))
+    assert np.isnan(running_mean(np.full(3, np.nan), 2)).all()
+
+
+def test_a_name_becomes_a_word_of_a_file_name() -> None:
+    assert file_word("open state") == "open-state"
+    assert file_word("a/b: c") == "a-b-c"
+    assert file_word("  ") == "selection"
 
 
 def test_terms_differ_in_colour_and_in_dashes() -> None:

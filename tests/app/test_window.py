@@ -3,13 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import synthetic
+from gestures import CTRL, LEFT, NO_KEY, SHIFT, Until, box, drag, train
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
@@ -21,34 +21,6 @@ from cryoscope.app.widgets.latent_canvas import Tool
 from cryoscope.session import RunStatus, actions
 
 pytestmark = pytest.mark.gl
-
-LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-SHIFT, CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
-Until = Callable[..., None]
-
-
-def drag(canvas: Any, corners: list[tuple[float, float]], keys: Any = NO_KEY) -> None:
-    """Drag through data positions with the left button."""
-    places = [QPoint(round(x), round(y)) for x, y in canvas.to_widget(corners)]
-    QTest.mousePress(canvas, LEFT, keys, places[0])
-    for place in places[1:]:
-        QTest.mouseMove(canvas, place)
-    QTest.mouseRelease(canvas, LEFT, keys, places[-1])
-
-
-def box(canvas: Any, left: float, right: float) -> list[tuple[float, float]]:
-    """A stroke about everything between two fractions of the plot's width."""
-    x0, x1, y0, y1 = canvas.bounds
-    a, b = x0 + left * (x1 - x0), x0 + right * (x1 - x0)
-    low, high = y0 + 0.01 * (y1 - y0), y1 - 0.01 * (y1 - y0)
-    return [(a, low), (b, low), (b, high), (a, high)]
-
-
-def train(window: Any, session: Any, until: Until) -> None:
-    """Press Start and wait for the first latents and the first state."""
-    QTest.mouseClick(window.training.start, LEFT)
-    until(lambda: session.embedding is not None and DENSITY_LAYER in window.viewer.layers)
-    until(lambda: not window.latent.canvas.empty_text)
 
 
 def test_a_new_window_says_what_to_do(qtbot: Any, tmp_path: Path) -> None:
@@ -216,7 +188,7 @@ def test_a_lasso_around_nothing_is_a_remark_not_an_error(
     a, b, c, d = x0, x0 + 0.01 * (x1 - x0), y0, y0 + 0.01 * (y1 - y0)
     drag(window.latent.canvas, [(a, c), (b, c), (b, d), (a, d)])
     assert session.selections == ()
-    assert "no particle" in window.status.message.text()
+    until(lambda: "no particle" in window.status.message.text())
     assert window.status.error_box is None
 
 

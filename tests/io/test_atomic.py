@@ -10,8 +10,11 @@ import pytest
 
 from cryoscope.data import InputError
 from cryoscope.io.atomic import (
+    atomic_folder,
     atomic_path,
     explain_os_errors,
+    require_free,
+    require_writable,
     write_bytes_atomic,
     write_text_atomic,
 )
@@ -124,3 +127,57 @@ def test_a_really_full_disk() -> None:
 def test_read_errors_in_words(code: int, words: str) -> None:
     with pytest.raises(InputError, match=words), explain_os_errors("a.star", action="read"):
         raise OSError(code, os.strerror(code))
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "states"
+    with atomic_folder(target) as folder:
+        (folder / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with atomic_folder(empty) as folder:
+        (folder / "a").write_text("2")
+    assert (empty / "a").read_text() == "2"
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "other") as folder:
+        _write_and_stop(folder / "a")
+    with (
+        pytest.raises(InputError, match=r"other/a: the disk is full"),
+        atomic_folder(tmp_path / "other") as folder,
+        explain_os_errors(folder / "a"),
+    ):
+        raise OSError(errno.ENOSPC, "no")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def _write_and_stop(path: Path) -> None:
+    path.write_text("3")
+    raise KeyboardInterrupt
+
+
+def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for target, words in ((tmp_path, "not empty"), (tmp_path / "file", "not a folder")):
+        with pytest.raises(InputError, match=words), atomic_folder(target):
+            raise AssertionError("never reached")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_space_and_permission_are_asked_for_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = tmp_path / "a" / "b"
+    require_writable(absent)
+    require_free(absent, 1, "it")
+    with pytest.raises(InputError, match=r"it needs 1,125,899,907 MB.*with --there, or wait"):
+        require_free(absent, 1 << 50, "it", option="--there", cure=", or wait")
+
+    def fail(**options: object) -> None:
+        raise OSError(errno.EROFS, "no")
+
+    monkeypatch.setattr("cryoscope.io.atomic.tempfile.TemporaryFile", fail)
+    with pytest.raises(InputError, match="not writable"):
+        require_writable(absent)
+    assert list(tmp_path.iterdir()) == []

@@ -280,8 +280,11 @@ class TestInterruption:
     ) -> None:
         usage = namedtuple("usage", "total used free")
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 10**6))
-        with pytest.raises(InputError, match=r"needs 0 MB, but only 1 MB are free.*--box-px"):
+        with pytest.raises(InputError, match=r"needs 34 MB, 1 MB are free.*cache_dir.*--box-px"):
             open_or_build_cache(particles(), SPEC, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(InputError, match="needs 34 MB"):
+            open_or_build_cache(particles(), SPEC, tmp_path / "made")
         assert list(tmp_path.iterdir()) == []
 
     def test_full_disk_while_writing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from cryoscope.data import InputError, Latents, Selection
 from cryoscope.io import event_log
+from cryoscope.io.json_file import write_json
 from cryoscope.io.run_folder import FORMAT_VERSION, RunFolder
 
 in_one_folder = settings(
@@ -328,7 +329,8 @@ class TestSelections:
         run.save_selections([saved, saved])
         for read in run.load_selections():
             np.testing.assert_array_equal(read.mask, mask)
-            assert replace(read, mask=mask) == replace(saved, mask=mask)
+            assert read.made_by == made_by
+            assert (read.name, read.colour, read.note) == texts
 
     def test_none_saved(self, run: RunFolder) -> None:
         assert run.load_selections() == []
@@ -374,3 +376,44 @@ class TestLeftovers:
         with run.lock():
             assert kept.exists()
             assert not leftover.exists()
+
+
+class TestHalfMade:
+    def test_of_two_that_start_at_once_one_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "run"
+
+        def second(target: Path, value: object) -> None:
+            monkeypatch.undo()
+            with pytest.raises(InputError, match="in use"):
+                RunFolder.create(path, {"second": True}, {})
+            write_json(target, value)
+
+        monkeypatch.setattr("cryoscope.io.run_folder.write_json", second)
+        run = RunFolder.create(path, {"first": True}, {})
+        assert run.config() == {"first": True}
+        assert not list(path.glob(".*"))
+
+    def test_a_failure_leaves_an_empty_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(target: Path, value: object) -> None:
+            if target.name == "run.json":
+                raise InputError("the disk is full", file=target)
+            write_json(target, value)
+
+        monkeypatch.setattr("cryoscope.io.run_folder.write_json", full)
+        with pytest.raises(InputError, match="disk is full"):
+            RunFolder.create(tmp_path, {}, {})
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{}, {"pixel_size_A": "x", "box_size_px": 64}, {"pixel_size_A": 1.0, "box_size_px": 10**9}],
+)
+def test_sampling_is_checked(tmp_path: Path, info: dict[str, Any]) -> None:
+    run = RunFolder.create(tmp_path / "run", {}, info)
+    with pytest.raises(InputError, match=r"run\.json: pixel_size_A or box_size_px"):
+        run.optics()

@@ -101,3 +101,11 @@ def test_clashes_agree_with_all_pairs_in_plain_torch() -> None:
 def test_far_beads_do_not_clash() -> None:
     far = torch.arange(30.0).view(1, 10, 3) * 5
     assert float(ClashPotential(np.ones(9, dtype=bool))(far)) == 0
+
+
+def test_no_pairs_cost_nothing() -> None:
+    pairs = elastic_pairs(np.zeros((1, 3)), np.zeros(0, dtype=bool), 12.0)
+    potential = PairPotential(pairs, np.zeros(0), release_fraction=0.5)
+    coords = torch.zeros(4, 1, 3, requires_grad=True)
+    energy = potential(coords)
+    assert torch.equal(energy, torch.zeros(4))

@@ -94,7 +94,8 @@ class FakeEngine:
         self.publish(Progress("preparing particles", 1, 2))
         if command["resume"]:
             self.run = RunFolder.open(command["run"])
-            self.step = int(self.run.load_checkpoint()[1]["step"])
+            if self.run.has_checkpoint():
+                self.step = int(self.run.load_checkpoint()[1]["step"])
         else:
             self.run = RunFolder.create(command["run"], config, {"particle_count": PARTICLES})
         self.training, self.paused = True, False

@@ -99,9 +99,23 @@ def test_names_and_colours_are_unique(session: Session) -> None:
     assert session.active_selection == ""
 
 
-def test_what_cannot_be_done_is_said(session: Session) -> None:
+def test_a_lasso_that_changes_nothing_is_remarked_and_leaves_nothing_to_undo(
+    session: Session,
+) -> None:
     actions.lasso(session, NOWHERE)
-    assert "no particle" in error(session)
+    assert session.notice.level == "info"
+    assert "no particle" in session.notice.text
+    assert session.selections == ()
+    actions.lasso(session, RIGHT)
+    before, undo = session.selections, session.undo_state
+    for polygon, mode in ((NOWHERE, "add"), (RIGHT, "add"), (NOWHERE, "subtract")):
+        actions.lasso(session, polygon, mode)
+        assert session.notice.level == "info"
+        assert session.selections is before
+        assert session.undo_state == undo
+
+
+def test_what_cannot_be_done_is_said(session: Session) -> None:
     actions.lasso(session, RIGHT, "subtract")
     assert "no selection is active" in error(session)
     for verb in (actions.remove_selection, actions.activate_selection):

@@ -11,7 +11,6 @@ from cryoscope.data import InputError, Structure, Trajectory
 from cryoscope.io.resources import resource_path
 from cryoscope.io.structures import read_structure
 from cryoscope.simulation.matching import (
-    alpha_carbons,
     common_atoms,
     rigid_motion,
     superposed,
@@ -46,7 +45,7 @@ def first_residues(structure: Structure, count: int) -> Structure:
 def test_demo_structures_hold_the_same_heavy_atoms(closed: Structure, opened: Structure) -> None:
     for structure in (closed, opened):
         assert len(structure) == 1656
-        assert len(alpha_carbons(structure)) == 214
+        assert len(structure.alpha_carbons()) == 214
         assert set(structure.element) == {"C", "N", "O", "S"}
     assert (closed.atom_name == opened.atom_name).all()
     assert (closed.residue_id == opened.residue_id).all()
@@ -55,7 +54,7 @@ def test_demo_structures_hold_the_same_heavy_atoms(closed: Structure, opened: St
 def test_path_keeps_the_geometry_of_its_ends(path: Trajectory) -> None:
     quality = measure_path(path)
     # Proline 87 is cis at both ends: its CA lies 3.0 A from the one before, all others near 3.8 A.
-    index = alpha_carbons(path.structure)
+    index = path.structure.alpha_carbons()
     steps_A = np.linalg.norm(np.diff(path.coords_A[:, index], axis=1), axis=-1)
     trans = steps_A[0] > 3.4
     assert np.flatnonzero(~trans).tolist() == [85]
@@ -101,7 +100,7 @@ def test_ends_are_the_given_structures(
 def test_core_alignment_leaves_the_still_half_in_place(
     closed: Structure, opened: Structure
 ) -> None:
-    index = alpha_carbons(closed)
+    index = closed.alpha_carbons()
 
     def nearest_half_A(align: str) -> float:
         moved = superposed(opened, closed, align)  # type: ignore[arg-type]
@@ -136,7 +135,7 @@ def test_structures_without_common_residues_are_refused(closed: Structure) -> No
 
 
 def test_ca_only_models_keep_their_chain(closed: Structure, opened: Structure) -> None:
-    one, other = (s.take(alpha_carbons(s)) for s in (closed, opened))
+    one, other = (s.take(s.alpha_carbons()) for s in (closed, opened))
     low_A, high_A = measure_path(relaxed_path(one, other, 5)).ca_step_range_A
     assert low_A > 2.9
     assert high_A < 4.1

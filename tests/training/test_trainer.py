@@ -125,6 +125,31 @@ def test_live_latents_come_before_the_first_epoch_ends(
     assert np.isfinite(live[0].z[:, 0]).sum() > 0
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"model": "x"}, "no model 'x'"), ({"device": "cuda:99"}, "no device 'cuda:99'")],
+)
+def test_settings_that_fit_nothing_leave_no_run(
+    small_config: TrainConfig, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        list(train(replace(small_config, **change), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_too_small_for_checkpoints_is_said_before(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, needed_bytes: int, what: str) -> None:
+        assert needed_bytes > 10_000
+        raise InputError(f"no space for {what}", file=folder)
+
+    monkeypatch.setattr("cryoscope.training.trainer.require_free", refuse)
+    with pytest.raises(InputError, match="no space for the run folder"):
+        list(train(small_config, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_folder_is_never_overwritten(small_config: TrainConfig, tmp_path: Path) -> None:
     list(train(small_config, tmp_path / "run"))
     with pytest.raises(InputError, match="exists here already"):

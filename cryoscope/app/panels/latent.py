@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -25,6 +24,11 @@ EMPTY_TEXT = (
     "or draw around some to select them."
 )
 WAITING_TEXT = "Waiting for the first latents of the run…"
+SUMMARY_TIP = (
+    "Every particle of the run is a point of the plot. The active selection (the highlighted row "
+    "below) is coloured, the others are grey; selections may share particles. Exporting writes "
+    "the particles of the active selection only."
+)
 TOOLS = (
     (Tool.EXPLORE, "Explore", "E", "Press or drag: the 3-D view shows the state under the pointer"),
     (Tool.LASSO, "Lasso", "L", "Draw around particles; Shift adds, Ctrl or Alt takes away"),
@@ -38,15 +42,7 @@ HINTS = {
 
 
 class LatentPanel(QWidget):
-    """Scatter, tools, and how many particles there are.
-
-    Signals
-    -------
-    said (text)
-        A remark for the status line.
-    """
-
-    said = Signal(str)
+    """Scatter, tools, and how many particles there are."""
 
     def __init__(self, session: Any, bridge: QtBridge) -> None:
         super().__init__()
@@ -68,6 +64,7 @@ class LatentPanel(QWidget):
         self.hint.setProperty("role", "muted")
         self.hint.setWordWrap(True)
         self.summary = QLabel()
+        self.summary.setToolTip(SUMMARY_TIP)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.MARGIN_PX, theme.MARGIN_PX, theme.MARGIN_PX, 0)
         layout.setSpacing(theme.SPACING_PX)
@@ -120,11 +117,7 @@ class LatentPanel(QWidget):
     # Intentions
 
     def _lasso(self, polygon: NDArray[np.float64], mode: Mode) -> None:
-        # A slip of the hand is no error.
-        if mode == "new" and actions.count_lasso(self._session, polygon) == 0:
-            self.said.emit("The lasso holds no particle; nothing was selected")
-        else:
-            actions.lasso(self._session, polygon, mode=mode)
+        actions.lasso(self._session, polygon, mode=mode)
 
     def _count(self, polygon: NDArray[np.float64]) -> None:
         self._counts.request(lambda: actions.count_lasso(self._session, polygon))

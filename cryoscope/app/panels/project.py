@@ -79,8 +79,7 @@ class ProjectPanel(QWidget):
         self.demo_button.setEnabled(not session.jobs)
         self._show_particles(session.particles)
         self._show_structure(session.structure)
-        run = session.run
-        self._say("Run", "none yet" if run is None else _short(run.folder), run and run.folder)
+        self._show_run(session.run)
 
     def ask_files(self) -> None:
         """Let the user choose files, and open them."""
@@ -122,6 +121,13 @@ class ProjectPanel(QWidget):
             f"{chains} chain{'s' if chains != 1 else ''}",
             structure.path,
         )
+
+    def _show_run(self, run: Any) -> None:
+        if run is None:
+            self._say("Run", "none yet", None)
+            return
+        lines = [_short(run.folder), run.device_text and f"on {run.device_text}", run.contrast_text]
+        self._say("Run", "\n".join(line for line in lines if line), run.folder)
 
     def _say(self, name: str, text: str, path: Path | None) -> None:
         self.lines[name].setText(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -23,6 +24,7 @@ from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.session import actions
 
 SWATCH_PX = 11
+LIST_HEIGHT_PX = 96
 NONE_TEXT = "No selections yet: choose Lasso above the plot and draw around some particles."
 
 
@@ -36,6 +38,8 @@ class SelectionsPanel(QWidget):
         self.empty = QLabel(NONE_TEXT)
         self.empty.setProperty("role", "muted")
         self.empty.setWordWrap(True)
+        self.empty.setFixedHeight(LIST_HEIGHT_PX)  # the first selection must not move the plot
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._make_table()
         self._make_buttons()
         layout = QVBoxLayout(self)
@@ -67,7 +71,7 @@ class SelectionsPanel(QWidget):
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setFixedHeight(96)
+        self.table.setFixedHeight(LIST_HEIGHT_PX)
         self.table.setToolTip("Click: make it the active one. Double click: rename it.")
         self.table.itemChanged.connect(self._rename)
         self.table.itemSelectionChanged.connect(self._activate)
@@ -118,9 +122,10 @@ class SelectionsPanel(QWidget):
         """Ask where, and write the active selection's particles there."""
         name = self._session.active_selection
         particles = self._session.particles
-        suggestion = f"{name}.star"
+        suggestion = f"{file_word(name)}.star"
         if particles is not None:
-            suggestion = str(particles.file.with_name(f"{particles.file.stem}-{name}.star"))
+            stem = particles.file.stem
+            suggestion = str(particles.file.with_name(f"{stem}-{file_word(name)}.star"))
         path = dialogs.ask_save(self, "Export particles", suggestion, dialogs.STAR_FILTER)
         if path is not None:
             actions.export_selection(self._session, name, path)
@@ -156,3 +161,8 @@ class SelectionsPanel(QWidget):
             name = item.data(Qt.ItemDataRole.UserRole)
             if name != self._session.active_selection:
                 actions.activate_selection(self._session, name)
+
+
+def file_word(name: str) -> str:
+    """A name that can stand in a file name, for programs that take no spaces."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-") or "selection"

@@ -19,24 +19,27 @@ from qtpy.QtWidgets import (
 )
 
 from cryoscope.app import theme
+from cryoscope.app.loss_terms import IMAGE_FIT, term
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.app.widgets.loss_plot import LossPlot
 from cryoscope.app.widgets.option_form import OptionForm
 from cryoscope.app.widgets.progress_bar import ProgressBar
 from cryoscope.session import RunStatus, actions
 
-ALL_TERMS = "all terms (logarithmic)"
+ALL_TERMS = "all losses (logarithmic)"
+ALL_TERMS_TIP = "Every term that training makes small; “− best” counts from its lowest value"
 STATUS_TEXT = {
     RunStatus.IDLE: "Ready",
     RunStatus.PREPARING: "Preparing",
     RunStatus.RUNNING: "Training",
-    RunStatus.PAUSED: "Paused",
+    RunStatus.PAUSED: "Paused: press Resume to go on",
     RunStatus.STOPPING: "Saving a checkpoint…",
     RunStatus.FINISHED: "Finished",
     RunStatus.STOPPED: "Stopped",
     RunStatus.FAILED: "Failed",
 }
-RESUMABLE = (RunStatus.PAUSED, RunStatus.STOPPED, RunStatus.FAILED, RunStatus.FINISHED)
+RESUMABLE = (RunStatus.PAUSED, RunStatus.STOPPED, RunStatus.FAILED)
+ROLES = {RunStatus.FAILED: "problem", RunStatus.PAUSED: "attention"}
 
 
 class TrainingPanel(QWidget):
@@ -51,17 +54,15 @@ class TrainingPanel(QWidget):
         self.loss = LossPlot()
         self.loss.setMinimumHeight(150)
         self.terms = QComboBox()
-        self.terms.addItem(ALL_TERMS)
-        self.terms.setToolTip("Show every loss term, or one term alone on a linear axis")
-        self.terms.currentTextChanged.connect(
-            lambda name: self.loss.show_only(None if name == ALL_TERMS else name)
-        )
+        self.terms.currentIndexChanged.connect(self._show_term)
+        self._list_terms((IMAGE_FIT,))
         self.terms_caption = _muted("Show")
         self._lay_out()
         bridge.watch("config", lambda _value: self._refresh_form())
         bridge.watch("run", self._refresh_run)
         bridge.watch("particles", lambda _value: self._refresh_run(session.run))
         bridge.watch("structure", lambda _value: self._refresh_run(session.run))
+        bridge.watch("jobs", self._refresh_jobs)
 
     # Making the parts
 
@@ -155,7 +156,7 @@ class TrainingPanel(QWidget):
         status = RunStatus.IDLE if run is None else run.status
         self._refresh_buttons(status)
         self.status.setText(STATUS_TEXT[status])
-        theme.set_role(self.status, "problem" if status is RunStatus.FAILED else "heading")
+        theme.set_role(self.status, ROLES.get(status, "heading"))
         self._refresh_bar(run, status)
         self._refresh_loss(run)
 
@@ -189,13 +190,28 @@ class TrainingPanel(QWidget):
             return "These particles have no poses; refine them first, then open that .star file"
         return ""
 
+    def _refresh_jobs(self, jobs: tuple[Any, ...]) -> None:
+        if self._session.run is None:
+            self._show_first_steps(jobs)
+
+    def _show_first_steps(self, jobs: tuple[Any, ...]) -> None:
+        """Without a run: what is being made ready, or else what is missing."""
+        self.bar.setVisible(bool(jobs))
+        self.numbers.setVisible(False)
+        if jobs:
+            job = jobs[0]
+            self.status.setText(f"{job.text}…")
+            text = f"{job.done:,} of {job.total:,}" if job.total else ""
+            self.bar.show_progress(job.done, job.total, text)
+        else:
+            self.status.setText(self._why_not_start(RunStatus.IDLE) or "Ready to train")
+
     def _refresh_bar(self, run: Any, status: RunStatus) -> None:
-        self.bar.setVisible(run is not None)
-        self.numbers.setVisible(run is not None)
         if run is None:
-            reason = self._why_not_start(status)
-            self.status.setText(reason or "Ready to train")
+            self._show_first_steps(self._session.jobs)
             return
+        self.bar.setVisible(True)
+        self.numbers.setVisible(True)
         if status is RunStatus.PREPARING:
             self.status.setText(f"Preparing: {run.stage_text}" if run.stage_text else "Preparing")
             text = f"{run.done:,} of {run.total:,}" if run.total else ""
@@ -204,7 +220,7 @@ class TrainingPanel(QWidget):
             return
         text = f"step {run.step:,} of {run.total_steps:,}"
         self.bar.show_progress(run.step, max(run.total_steps, 1), text)
-        if run.message:
+        if run.message and not status.active:
             failed = "Failed: " if status is RunStatus.FAILED else ""
             self.status.setText(failed + run.message)
         speed = ""
@@ -217,13 +233,34 @@ class TrainingPanel(QWidget):
         has_losses = run is not None and len(run.history.step) > 1
         if has_losses:
             self.loss.set_history(run.history.step, run.history.terms)
+            self._list_terms(self.loss.term_names)
+        else:
+            self.loss.clear()
         self.terms.setEnabled(has_losses)
-        names = [ALL_TERMS, *self.loss.term_names]
-        if [self.terms.itemText(i) for i in range(self.terms.count())] != names:
-            chosen = self.terms.currentText()
-            self.terms.clear()
-            self.terms.addItems(names)
-            self.terms.setCurrentText(chosen)
+
+    def _list_terms(self, keys: tuple[str, ...]) -> None:
+        """Offer the image fit first, then all terms together, then each of the others."""
+        others = [key for key in keys if key != IMAGE_FIT]
+        wanted = [*(key for key in keys if key == IMAGE_FIT), None, *others]
+        if [self.terms.itemData(i) for i in range(self.terms.count())] == wanted:
+            return
+        chosen = self.terms.currentData() if self.terms.count() else wanted[0]
+        self.terms.blockSignals(True)
+        self.terms.clear()
+        for key in wanted:
+            self.terms.addItem(ALL_TERMS if key is None else term(key).alone, key)
+            tip = ALL_TERMS_TIP if key is None else term(key).help
+            self.terms.setItemData(self.terms.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.terms.setCurrentIndex(wanted.index(chosen) if chosen in wanted else 0)
+        self.terms.blockSignals(False)
+        self._show_term()
+
+    def _show_term(self) -> None:
+        key = self.terms.currentData()
+        tip = ALL_TERMS_TIP if key is None else term(key).help
+        self.terms.setToolTip(tip)
+        self.loss.setToolTip(tip)
+        self.loss.show_only(key)
 
 
 def duration_text(seconds: float) -> str:
@@ -242,7 +279,7 @@ def _pause_tip(status: RunStatus) -> str:
         return "Hold training; states can still be looked at"
     if status is RunStatus.PAUSED:
         return "Go on where training was paused"
-    return "Train this run on from its last checkpoint, up to the epochs or minutes set above"
+    return "Train this run on from its last checkpoint, with the settings it was started with"
 
 
 def _muted(text: str) -> QLabel:

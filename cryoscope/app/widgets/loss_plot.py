@@ -1,4 +1,4 @@
-"""Losses against steps, one line per term."""
+"""Losses against steps: one line per term, or one term with its running mean."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QResizeEvent
 from qtpy.QtWidgets import QWidget
 
 from cryoscope.app import theme
+from cryoscope.app.loss_terms import term
 from cryoscope.app.widgets.plot_frame import PlotFrame, polygon_px, small_font
 
 MOST_POINTS = 600
+EMPTY_TEXT = "How training improves appears here."
 LEGEND_ROW_PX, SAMPLE_PX = 15, 22
 MOST_DECADES = 5.0
+MEAN_PARTS = 25
+ALL_LABEL = "loss per image (nats)"
 
 Style = tuple[str, tuple[float, ...]]
 
@@ -25,8 +29,8 @@ class LossPlot(PlotFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.x_label, self.y_label = "step", "loss per image (nats)"
-        self.empty_text = "Losses appear here while a run trains."
+        self.x_label, self.y_label = "step", ALL_LABEL
+        self.empty_text = EMPTY_TEXT
         self.log_y = True
         self.only: str | None = None
         self._step: NDArray[np.float64] = np.zeros(0)
@@ -50,6 +54,12 @@ class LossPlot(PlotFrame):
         }
         self._refit()
 
+    def clear(self) -> None:
+        """Show nothing (a new run begins)."""
+        self._step, self._terms, self._above = np.zeros(0), {}, {}
+        self.empty_text = EMPTY_TEXT
+        self.update()
+
     def show_only(self, name: str | None) -> None:
         """Show one term on a linear axis, or (None) all on a logarithmic one."""
         self.only = name
@@ -67,13 +77,18 @@ class LossPlot(PlotFrame):
 
     def _drawn(self, name: str) -> NDArray[np.float64]:
         """The values of a term as they are drawn on the present axis, before any logarithm."""
-        return self._terms[name] - (self._above.get(name, 0.0) if self.log_y else 0.0)
+        if self.log_y:
+            return self._terms[name] - self._above.get(name, 0.0)
+        return term(name).sign * self._terms[name]
 
     def _label(self, name: str) -> str:
-        return f"{name} − lowest" if self.log_y and name in self._above else name
+        if not self.log_y:
+            return term(name).alone
+        return f"{term(name).name} − best" if name in self._above else term(name).name
 
     def _refit(self) -> None:
         self.log_y = self.only not in self._terms
+        self.y_label = ALL_LABEL if self.log_y else f"{term(str(self.only)).alone} (nats)"
         drawn = [self._drawn(name) for name in self._shown()]
         shown = [term[np.isfinite(term)] for term in drawn]
         values = np.concatenate([*shown, np.zeros(0)])
@@ -98,11 +113,24 @@ class LossPlot(PlotFrame):
             steps = self._step[::stride]
             if self.log_y:
                 values = np.log10(np.where(values > 0, values, np.nan))
-            # The total lies on its largest term: a wider line shows on both sides of it.
-            painter.setPen(_pen(style, 3.6 if name == "total" else 1.6))
-            finite = np.isfinite(values)
-            points = self.to_widget(np.stack([steps[finite], values[finite]], axis=1))
-            painter.drawPolyline(polygon_px(points))
+                # The total lies on its largest term: a wider line shows on both sides of it.
+                self._draw_line(
+                    painter, steps, values, _pen(style, 3.6 if name == "total" else 1.6)
+                )
+                continue
+            painter.setOpacity(0.35)
+            self._draw_line(painter, steps, values, QPen(QColor(style[0]), 1.0))
+            painter.setOpacity(1.0)
+            mean = running_mean(values, max(1, len(values) // MEAN_PARTS))
+            self._draw_line(painter, steps, mean, QPen(QColor(style[0]), 2.0))
+
+    def _draw_line(
+        self, painter: QPainter, x: NDArray[np.float64], y: NDArray[np.float64], pen: QPen
+    ) -> None:
+        painter.setPen(pen)
+        finite = np.isfinite(y)
+        points = self.to_widget(np.stack([x[finite], y[finite]], axis=1))
+        painter.drawPolyline(polygon_px(points))
 
     def paint_overlay(self, painter: QPainter, rect: QRectF) -> None:
         """The legend above the plot, each name beside a piece of its line."""
@@ -118,6 +146,8 @@ class LossPlot(PlotFrame):
 
     def _legend(self, width_px: float) -> dict[str, tuple[QRectF, Style]]:
         """Where each entry stands: rows that break where the plot ends."""
+        if not self.log_y:
+            return {}  # the axis names the only line
         metrics = QFontMetricsF(small_font(self))
         x, y, places = 0.0, 2.0, {}
         for name, style in self._styles().items():
@@ -146,6 +176,19 @@ class LossPlot(PlotFrame):
             for name in (*known, *unknown)
             if name in shown
         }
+
+
+def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """The mean of up to ``window`` values before and after each, NaN left out."""
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    index = np.arange(len(values))
+    # The same reach to both sides, so that the ends of a curve are not bent.
+    reach = np.minimum(window, np.minimum(index, len(values) - 1 - index))
+    low, high = index - reach, index + reach + 1
+    count = counts[high] - counts[low]
+    return np.where(count > 0, (sums[high] - sums[low]) / np.maximum(count, 1), np.nan)
 
 
 def _pen(style: Style, width_px: float) -> QPen:

@@ -1,0 +1,123 @@
+"""What a model promises to the loop, to the decoder and to whoever adds another model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from cryoscope.models.heads import Posterior
+from cryoscope.physics.ctf import CTFTable
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B images in a band, with poses and CTF.
+
+    Attributes
+    ----------
+    coefficients
+        (B, m) complex Fourier coefficients (``physics.fourier.Band``).
+    rotation, shift_A
+        (B, 3, 3) map -> image and (B, 2) (conventions 3 and 5).
+    ctf
+        B rows.
+    """
+
+    coefficients: Tensor
+    rotation: Tensor
+    shift_A: Tensor
+    ctf: CTFTable
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What a batch costs a model.
+
+    Attributes
+    ----------
+    terms
+        (B,) nats by name. ``data`` is minus the log-likelihood gained over an empty image, ``kl``
+        is not weighted yet, all others are.
+    posterior
+        Of the batch's latents.
+    motion_A2
+        (B,) mean square distance of the anchors from the reference; no gradient.
+    """
+
+    terms: dict[str, Tensor]
+    posterior: Posterior
+    motion_A2: Tensor
+
+
+class Density(Protocol):
+    """Densities of B states."""
+
+    def project(self, rotation: Tensor, box_size_px: int, pixel_size_A: float) -> Tensor:
+        """(B, n, n) projections after (B, 3, 3) rotations, without shift or CTF."""
+        ...
+
+    def voxelize(self, box_size_px: int, voxel_size_A: float) -> Tensor:
+        """(B, n, n, n) maps [z, y, x]."""
+        ...
+
+
+class HeterogeneityModel(Protocol):
+    """An ``nn.Module`` from images to latents and from latents to densities.
+
+    It is made by ``factory(beads, band, noise_power, config)``, all tensors on the device it will
+    live on, and knows nothing about files, devices or plots.
+    """
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions d of the latent."""
+        ...
+
+    @property
+    def reference_A(self) -> Tensor:
+        """(N, 3) anchors (CA) at rest; N = 0 in a model without atoms."""
+        ...
+
+    def encode(self, batch: Batch) -> Posterior:
+        """Latent posterior of a batch."""
+        ...
+
+    def anchors(self, z: Tensor) -> Tensor:
+        """(B, d) latents -> (B, N, 3) deformed anchors in A."""
+        ...
+
+    def decode(self, z: Tensor) -> Density:
+        """(B, d) latents -> densities of B states."""
+        ...
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Everything that training minimises; latents are drawn with ``generator``."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As of ``nn.Module``."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of ``nn.Module``."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """As of ``nn.Module``."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """As of ``nn.Module``."""
+        ...
+
+    def train(self) -> Self:
+        """As of ``nn.Module``."""
+        ...
+
+    def eval(self) -> Self:
+        """As of ``nn.Module``."""
+        ...
