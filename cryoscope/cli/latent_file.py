@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def read_states(file: Path, dims: int) -> NDArray[np.float64]:
             raise InputError("the file is too large for a list of states", file=file, cure=_CURE)
         try:
             table = np.asarray(_read(file, dims), dtype=np.float64)
-        except (ValueError, KeyError, TypeError, EOFError) as error:
+        except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise InputError("no latents can be read from it", file=file, cure=_CURE) from error
     if table.ndim == 1 and table.size == dims:
         table = table[None]

@@ -158,8 +158,8 @@ def _take(event: TrainEvent, outcome: Outcome, progress: StageProgress) -> None:
                 f"{event.particle_count:,} particles of {event.box_size_px} px"
                 f" ({event.pixel_size_A:.2f} A/px, protein {contrast}) on {event.device}"
             )
-            if event.left_out:
-                progress.say(event.left_out)
+            if event.remark:
+                progress.say(event.remark)
         case events.StepDone():
             outcome.last, outcome.step = event, event.step
             progress.update("training", event.step, outcome.total_steps, _figures(event))

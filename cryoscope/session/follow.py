@@ -94,8 +94,8 @@ class RunFollower:
             message="",
             **self._circumstances(event),
         )
-        if event.left_out:
-            self._session.notify("warning", event.left_out)
+        if event.remark:
+            self._session.notify("warning", event.remark)
         self._on_ready()
         save_selections(self._session)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def read_decoded(path: Path) -> DecodedStates:
             has_volume = "volume" in file.files
             volume = np.asarray(file["volume"], dtype=np.float32) if has_volume else None
             voxel_size_A = float(file["voxel_size_A"]) if has_volume else 0.0
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(
             f"the decoded state cannot be read ({error})", file=path, cure="Ask for it again."
         ) from error

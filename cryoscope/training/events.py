@@ -22,7 +22,8 @@ class Progress:
 class RunStarted:
     """Training starts (or goes on, at ``step``).
 
-    ``left_out`` says in one line what of the structure is not modelled; empty for nothing.
+    ``remark`` says in one line what the user should know: residues that are not modelled, damaged
+    checkpoints that were passed over; empty for nothing.
     """
 
     run_id: str
@@ -34,7 +35,7 @@ class RunStarted:
     contrast: int
     box_size_px: int
     pixel_size_A: float
-    left_out: str = ""
+    remark: str = ""
     kind: Literal["run_started"] = "run_started"
 
 

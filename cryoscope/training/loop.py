@@ -56,6 +56,7 @@ class Loop:
         self.steps_per_epoch = math.ceil(len(self.data) / self.batch_size)
         self.step, self.trained_s = 0, 0.0
         self.unreported = 0
+        self._skipped: list[str] = []
         self._sums: dict[str, torch.Tensor] = {}
         self._motion_A2 = torch.zeros((), device=device)
         self._report_s = 0.0
@@ -161,7 +162,7 @@ class Loop:
             contrast=self.prepared.contrast,
             box_size_px=optics.box_size_px,
             pixel_size_A=optics.pixel_size_A,
-            left_out=self._left_out(),
+            remark=" ".join(filter(None, [self._left_out(), *self._skipped])),
         )
 
     def _left_out(self) -> str:
@@ -211,6 +212,7 @@ class Loop:
         arrays, meta = run.load_checkpoint()
         unpack_state(arrays, self.model, self.optimiser, self.generator, str(run.path))
         self.step, self.trained_s = int(meta["step"]), float(meta["trained_s"])
+        self._skipped = [f"Passed over a damaged checkpoint: {why}" for why in meta["skipped"]]
         if run.latent_epochs():
             saved = run.load_latents().z
             if saved.shape == self.latents.shape:

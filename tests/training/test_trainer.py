@@ -193,3 +193,20 @@ def test_other_settings_train_too(
 ) -> None:
     config = replace(small_config, **{field: replace(getattr(small_config, field), **value)})
     assert list(train(config, tmp_path / "run"))[-1] == RunFinished(10, "completed")
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_said(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = replace(small_config, optimiser=replace(small_config.optimiser, epochs=4))
+    trainer = Trainer(config, tmp_path / "run")
+    trainer.between_steps = lambda: trainer.checkpoint() if trainer.step in (4, 8) else None
+    run_and_abandon(trainer, 2)
+    newest = tmp_path / "run" / "checkpoints" / "step-00000008.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    events = list(train(config, tmp_path / "run", resume=True))
+    started = next(e for e in events if isinstance(e, RunStarted))
+    assert started.step == 4
+    assert "damaged checkpoint" in started.remark
+    assert "step-00000008" in started.remark
+    assert events[-1] == RunFinished(20, "completed")
