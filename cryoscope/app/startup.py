@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 
 from qtpy.QtCore import QObject, QTimer
@@ -26,16 +27,10 @@ def end(window: QObject) -> None:
     thread than its own leaves its timers behind, or takes the program with it.
     """
     gc.freeze()
-    turns = iter(())
-    timer = QTimer(window)
+    timer, turns = QTimer(window), itertools.cycle(_TURNS)
 
     def collect() -> None:
-        nonlocal turns
-        turn = next(turns, None)
-        if turn is None:
-            turns = iter(_TURNS)
-            turn = next(turns)
-        gc.collect(turn)
+        gc.collect(next(turns))
 
     timer.timeout.connect(collect)
     timer.start(COLLECT_MS)

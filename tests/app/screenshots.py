@@ -140,7 +140,7 @@ def _end_px(
     x, y = canvas.to_widget(session.embedding.xy).T
     inside = (x >= np.percentile(x, low)) & (x <= np.percentile(x, high))
     middle = round(float(np.median(x[inside]))), round(float(np.median(y[inside])))
-    return middle, (1.5 * float(np.std(x[inside])) + 30, 2.5 * float(np.std(y[inside])) + 10)
+    return middle, (1.4 * float(np.std(x[inside])) + 8, 2.5 * float(np.std(y[inside])) + 10)
 
 
 def portrait(driver: Driver, session: Session, run: Path, path: Path) -> None:
@@ -151,7 +151,7 @@ def portrait(driver: Driver, session: Session, run: Path, path: Path) -> None:
     canvas = driver.window.latent.canvas
     driver.drag([QPoint(*end) for end in (_end_px(canvas, session, 0, 10)[0],) * 2])
     driver.window.latent.choose(Tool.LASSO)
-    middle, reach = _end_px(canvas, session, 72, 100)
+    middle, reach = _end_px(canvas, session, 80, 100)
     driver.drag(
         [
             QPoint(round(middle[0] + reach[0] * dx), round(middle[1] - reach[1] * dy))

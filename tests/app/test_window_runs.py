@@ -70,3 +70,31 @@ def test_a_new_model_may_shrink_the_range_of_the_colours(window: Any) -> None:
     ):
         bridge._set_range(np.array([moved_A]), model)
         assert bridge._maximum_A == pytest.approx(expected_A)
+
+
+def test_garbage_is_collected_in_the_main_thread_only(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gc
+    import threading
+
+    from qtpy.QtCore import QObject
+
+    from cryoscope.app import startup
+
+    monkeypatch.setattr(startup, "COLLECT_MS", 10)
+    owner, seen = QObject(), []
+    monkeypatch.setattr(
+        gc, "collect", lambda generation: seen.append((generation, threading.current_thread()))
+    )
+    startup.begin()
+    try:
+        startup.end(owner)
+        qtbot.waitUntil(lambda: len(seen) >= 10, timeout=5000)
+        assert not gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.enable()
+        owner.deleteLater()
+    assert {thread for _, thread in seen} == {threading.main_thread()}
+    assert [generation for generation, _ in seen[:10]] == [0] * 9 + [1]
