@@ -97,8 +97,7 @@ def pca_embedding(z: NDArray[np.floating], previous: Embedding | None = None) ->
     dims = z.shape[1]
     axes = np.zeros((2, dims))
     axes[: min(2, dims)] = found.axes[:2]
-    labels = [f"PC{i + 1} ({found.fraction[i]:.0%} of variance)" for i in range(min(2, dims))]
-    labels = [label.replace("%", " %", 1) for label in labels]
+    labels = [f"PC{i + 1} ({_percent(found.fraction[i])} of variance)" for i in range(min(2, dims))]
     if dims == 1:
         labels.append("one latent dimension only")
     xy = _project(z, found.centre, axes)
@@ -110,6 +109,10 @@ def pca_embedding(z: NDArray[np.floating], previous: Embedding | None = None) ->
         xy = np.ascontiguousarray(xy[:, order]) * sign.astype(np.float32)
     digest = hashlib.sha256(axes.tobytes() + found.centre.tobytes()).hexdigest()[:10]
     return Embedding(xy, (labels[0], labels[1]), found.centre, axes, f"pca-{digest}")
+
+
+def _percent(fraction: float) -> str:
+    return "< 1 %" if 0 < fraction < 0.005 else f"{100 * fraction:.0f} %"
 
 
 def _project(

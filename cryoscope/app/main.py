@@ -23,6 +23,7 @@ def open_window(
     paths: Sequence[str | Path] = (),
     *,
     demo: Path | None = None,
+    demo_particles: int | None = None,
     screenshot: Path | None = None,
     exit_after_s: float | None = None,
 ) -> int:
@@ -34,6 +35,8 @@ def open_window(
         Particles, structures, maps or run folders to open.
     demo
         Folder of the demo: simulate it if need be, and train on it.
+    demo_particles
+        Particles of a demo set that is yet to be simulated; None for the usual number.
     screenshot
         Write a picture (.png) of the window there: after ``exit_after_s``, or, without it, as soon
         as the 3-D view and the latent plot show something, and close.
@@ -69,12 +72,14 @@ def open_window(
 
     def fill() -> None:
         from cryoscope.session import Session, actions
+        from cryoscope.session.demo import DemoSet
 
         window.fill(Session())
         startup.prepare_units()
         window.open_paths([Path(path) for path in paths])
         if demo is not None:
-            actions.start_demo(window.session, demo)
+            wanted = DemoSet() if demo_particles is None else DemoSet(particles=demo_particles)
+            actions.start_demo(window.session, demo, demo=wanted)
         startup.end(window)
         if exit_after_s is not None:
             QTimer.singleShot(int(exit_after_s * 1000), take_and_close)

@@ -51,7 +51,7 @@ def demo(
     if not headless:
         from cryoscope.cli.window import open_window
 
-        return open_window([], demo=folder)
+        return open_window([], demo=folder, demo_particles=particles)
     star = simulate_demo_set(folder, particles)
     run, outcome = _train(folder, star, minutes)
     if outcome.stopped_by_user:

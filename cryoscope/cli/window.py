@@ -54,6 +54,7 @@ def open_window(
     paths: list[Path],
     *,
     demo: Path | None = None,
+    demo_particles: int | None = None,
     screenshot: Path | None = None,
     exit_after_s: float | None = None,
 ) -> int:
@@ -65,4 +66,12 @@ def open_window(
             f"the window's packages are not installed ({error.name} is missing)",
             cure="Install them with: pip install 'cryoscope[app]'",
         ) from error
-    return int(open_it(paths, demo=demo, screenshot=screenshot, exit_after_s=exit_after_s))
+    return int(
+        open_it(
+            paths,
+            demo=demo,
+            demo_particles=demo_particles,
+            screenshot=screenshot,
+            exit_after_s=exit_after_s,
+        )
+    )

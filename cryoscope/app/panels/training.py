@@ -218,8 +218,10 @@ class TrainingPanel(QWidget):
             self.bar.show_progress(run.done, run.total, text)
             self.numbers.setText("\n")
             return
-        text = f"step {run.step:,} of {run.total_steps:,}"
-        self.bar.show_progress(run.step, max(run.total_steps, 1), text)
+        # a run limited by time does not know how many steps there will be
+        total = run.total_steps or (run.step if status is RunStatus.FINISHED else 0)
+        text = f"step {run.step:,} of {total:,}" if total else f"step {run.step:,}"
+        self.bar.show_progress(run.step, total, text)
         if run.message and not status.active:
             failed = "Failed: " if status is RunStatus.FAILED else ""
             self.status.setText(failed + run.message)
