@@ -175,11 +175,11 @@ INPUT: dict[str, tuple[Damage, tuple[str, ...]]] = {
 }
 
 
-def double_stranded(folder: Path) -> None:
-    """Add a strand of DNA beside the protein."""
-    atoms = [("P", "P", 0.0), ("C1'", "C", 1.5), ("N1", "N", 2.5), ("C2", "C", 3.5)]
+def without_anchors(folder: Path) -> None:
+    """Add seven residues without a CA beside the protein."""
+    atoms = [("CB", "C", 0.0), ("C", "C", 1.5), ("N", "N", 2.5), ("O", "O", 3.5)]
     lines = [
-        f"ATOM  {5000 + i:5d}  {name:<3s}  DT B{residue:4d}    {x:8.3f}{3.4 * residue - 12:8.3f}"
+        f"ATOM  {5000 + i:5d}  {name:<3s} ALA B{residue:4d}    {x:8.3f}{3.4 * residue - 12:8.3f}"
         f"{20.0:8.3f}  1.00  0.00           {element}\n"
         for residue in range(1, 8)
         for i, (name, element, x) in enumerate(atoms)

@@ -20,11 +20,11 @@ from tests.damage import (
     OTHER_GROUP,
     PARTICLES,
     Damage,
-    double_stranded,
     edit,
     edit_atoms,
     files,
     overwrite,
+    without_anchors,
 )
 
 TRAIN = ["train", "particles.star", "--structure", "reference.pdb", "--out", "run"]
@@ -212,7 +212,7 @@ ODD_BUT_USABLE: dict[str, Damage] = {
     ),
     "stacks of a RELION project": in_a_project,
     "Windows line ends": windows_line_ends,
-    "DNA beside the protein": double_stranded,
+    "residues without a CA": without_anchors,
     "one residue": edit_atoms(lambda line: line if int(line[22:26]) == 1 else ""),
 }
 
@@ -222,8 +222,8 @@ def test_odd_but_usable(case: str, here: Path, capsys: pytest.CaptureFixture[str
     ODD_BUT_USABLE[case](here)
     assert run(TRAIN) == 0
     errors = capsys.readouterr().err
-    left_out = "reference.pdb: 7 residues without a CA atom left out of the model (B 1 DT, B 2 DT"
-    assert (left_out in errors) == (case == "DNA beside the protein")
+    left_out = "reference.pdb: 7 residues left out of the model (B 1 ALA, B 2 ALA"
+    assert (left_out in errors) == (case == "residues without a CA")
     assert RunFolder.open(here / "run").load_latents().z.shape[0] == PARTICLES
 
 

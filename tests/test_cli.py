@@ -82,7 +82,8 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     child = cryoscope("--help", cwd=tmp_path)
     assert child.returncode == 0
     assert set(COMMANDS) == {
-        "view", "demo", "simulate", "train", "latents", "decode", "export", "bench", "doctor",
+        "view", "demo", "simulate", "train", "latents", "decode", "export", "control", "bench",
+        "doctor",
     }  # fmt: skip
     for name in COMMANDS:
         assert re.search(rf"\b{name}\b", child.stdout)
@@ -145,6 +146,16 @@ BAD = {
     "two sources": (["simulate", "out", "--to", "b.pdb"], "--structure"),
     "odd simulated box": (["simulate", "out", "--structure", "a.pdb", "--box-px", "63"], "63"),
     "no such structure": (["simulate", "out", "--structure", "no.pdb"], "no.pdb"),
+    "control without a folder": (["control", "noise", "a.star", "--structure", "r.pdb"], "--out"),
+    "a wrong model for noise": (
+        ["control", "noise", "a.star", "-o", "c", "--wrong", "w.pdb"],
+        "--wrong",
+    ),
+    "no run to control": (["control", "held-out", "r"], "not a run folder"),
+    "no particles to control": (
+        ["control", "wrong-reference", "no.star", "--structure", "r.pdb", "-o", "c"],
+        "no.star",
+    ),
     "two choices": (["decode", "r", "-o", "d", "--pc", "1", "--clusters", "3"], "one of --z"),
 }
 
@@ -391,7 +402,7 @@ def test_the_whole_path(tmp_path: Path) -> None:
     assert decoded.returncode == 0, decoded.stderr
     names = {path.name for path in (tmp_path / "states").iterdir()}
     maps = {f"state-{number:03d}.mrc" for number in (1, 2, 3)}
-    assert names == {"states.csv", "states.pdb", *maps}
+    assert names == {"states.csv", "states.pdb", "motion.csv", *maps}
     per_particle = cryoscope("decode", "run", "--per-particle", "-o", "c.npy", cwd=tmp_path)
     assert per_particle.returncode == 0, per_particle.stderr
     coords_A = np.load(tmp_path / "c.npy", allow_pickle=False)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
 
-from cryoscope.analysis.reduce import finite_rows, principal_axes
+from cryoscope.analysis.reduce import NeighbourIndex, finite_rows, nearest_state, principal_axes
 from cryoscope.data import Embedding, InputError
 
 # A frame averages this share of the particles, within these limits.
 _SHARE, _FEWEST, _MOST = 0.02, 1, 200
+# The graph is made of at most so many particles.
+_GRAPH_LIMIT = 20_000
 
 
 def pc_path(
@@ -85,6 +93,156 @@ def straight_path(stops: NDArray[np.floating], frames: int) -> NDArray[np.float6
     at = np.linspace(0.0, length[-1], frames)
     columns = [np.interp(at, length[kept], column) for column in points[kept].T]
     return np.stack(columns, axis=1)
+
+
+def graph_path(
+    z: NDArray[np.floating],
+    anchors: Sequence[int] | NDArray[np.integer],
+    *,
+    frames: int = 10,
+    neighbours: int = 15,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """States along the shortest way through the cloud of particles, by way of chosen ones.
+
+    The way goes from each anchor to the next along the edges of the graph that joins every particle
+    to its nearest neighbours (Dijkstra), so that it never leaves the cloud; the states lie at equal
+    distances along it. Where the anchors are not connected, the number of neighbours is doubled.
+
+    Parameters
+    ----------
+    z
+        (N, d) latents; rows that are not finite are left out.
+    anchors
+        0-based numbers of two or more particles, in the order in which they are passed.
+    frames
+        Number of states.
+    neighbours
+        Neighbours of every particle to begin with.
+    seed
+        Of the 20,000 particles that larger sets are thinned to; anchors are always kept.
+
+    Returns
+    -------
+    (frames, d) latents; the first and the last are those of the first and last anchor.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two anchors, or one of them does not exist or has no latent.
+    """
+    stops = graph_particles(z, anchors, neighbours=neighbours, seed=seed)
+    return straight_path(z[stops], frames)
+
+
+def graph_particles(
+    z: NDArray[np.floating],
+    anchors: Sequence[int] | NDArray[np.integer],
+    *,
+    neighbours: int = 15,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """The particles that :func:`graph_path` passes, in order; arguments and errors as there."""
+    chosen = _checked_anchors(z, anchors)
+    rows = np.flatnonzero(finite_rows(z))
+    if len(rows) < 2:
+        raise InputError(
+            "a path needs at least two particles with latents",
+            cure="Wait for the first latents of the run",
+        )
+    if len(rows) > _GRAPH_LIMIT:
+        drawn = np.random.default_rng(seed).choice(rows, _GRAPH_LIMIT, replace=False)
+        rows = np.union1d(drawn, chosen)
+    points = np.asarray(z[rows], dtype=np.float64)
+    ends = np.searchsorted(rows, chosen)
+    tree = cKDTree(points)
+    count = min(max(neighbours, 1), len(rows) - 1)
+    while True:
+        graph = _neighbour_graph(tree, points, count)
+        distance, before = dijkstra(
+            graph, directed=False, indices=ends[:-1], return_predecessors=True
+        )
+        if np.isfinite(distance[np.arange(len(ends) - 1), ends[1:]]).all():
+            break
+        count = min(2 * count, len(rows) - 1)
+    way = [int(ends[0])]
+    for leg, (start, stop) in enumerate(pairwise(ends.tolist())):
+        back = [stop]
+        while back[-1] != start:
+            back.append(int(before[leg, back[-1]]))
+        way += back[-2::-1]
+    return np.asarray(rows[way], dtype=np.int64)
+
+
+def _checked_anchors(
+    z: NDArray[np.floating], anchors: Sequence[int] | NDArray[np.integer]
+) -> NDArray[np.int64]:
+    chosen = np.asarray(anchors, dtype=np.int64).ravel()
+    if len(chosen) < 2:
+        raise InputError(
+            "a path needs at least two particles to pass", cure="Name another particle"
+        )
+    if chosen.min() < 0 or chosen.max() >= len(z):
+        outside = int(chosen[(chosen < 0) | (chosen >= len(z))][0])
+        raise InputError(
+            f"there is no particle {outside}", cure=f"Give numbers from 0 to {len(z) - 1}"
+        )
+    unknown = chosen[~finite_rows(z[chosen])]
+    if len(unknown):
+        raise InputError(
+            f"particle {unknown[0]} has no latent yet", cure="Choose one that was encoded"
+        )
+    return chosen
+
+
+def _neighbour_graph(tree: cKDTree, points: NDArray[np.float64], count: int) -> csr_array:
+    """Distances from every point to its ``count`` nearest others."""
+    distance, near = tree.query(points, k=[*range(2, count + 2)])
+    # csgraph takes a stored zero for no edge; equal points are next to each other.
+    distance = np.maximum(distance, np.finfo(np.float64).tiny)
+    start = np.arange(0, near.size + 1, count)
+    return csr_array((distance.ravel(), near.ravel(), start), shape=(len(points),) * 2)
+
+
+def drawn_path(
+    points_xy: NDArray[np.floating],
+    xy: NDArray[np.floating],
+    z: NDArray[np.floating],
+    *,
+    frames: int = 10,
+    neighbours: int = 50,
+) -> NDArray[np.float64]:
+    """States along a curve that was drawn in a picture of the latents.
+
+    At equal distances along the curve, each state is the mean of the particles that lie nearest in
+    the picture.
+
+    Parameters
+    ----------
+    points_xy
+        (k, 2) corners of the curve, k >= 2, in the picture's coordinates.
+    xy
+        (N, 2) picture; NaN where a particle has no place in it.
+    z
+        (N, d) latents of the same particles.
+    neighbours
+        Particles averaged for a state.
+
+    Returns
+    -------
+    (frames, d) latents.
+
+    Raises
+    ------
+    InputError
+        If the curve has fewer than two points, or no particle has a latent.
+    """
+    points = np.asarray(points_xy, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2:
+        raise InputError("a drawn path needs at least two points x, y", cure="Draw another point")
+    index = NeighbourIndex(xy)
+    curve = straight_path(points, frames)
+    return np.stack([nearest_state(z, xy, at, neighbours, index=index)[0] for at in curve])
 
 
 def _axis(

@@ -16,11 +16,22 @@ from cryoscope.cli.demo import DEMO_FOLDER, simulate_demo_set
 from cryoscope.cli.display import on_a_display
 from cryoscope.data import InputError
 
+ATOMIC_FOLDER = Path("cryoscope-bench")
+
 
 class Bench(StrEnum):
     """What is measured."""
 
     DEMO = "demo"
+    ATOMIC = "atomic"
+
+
+class Scale(StrEnum):
+    """How large the atomic bench is."""
+
+    FULL = "full"
+    CPU = "cpu"
+    SMOKE = "smoke"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,21 +45,63 @@ def bench(
         Path | None, typer.Option("--json", help="Write every printed figure to this file")
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the demo set, simulated if not there")
-    ] = DEMO_FOLDER,
-    seconds: Annotated[float, typer.Option(help="Seconds of training", min=1.0)] = 90.0,
-    window: Annotated[bool, typer.Option(help="Measure the window's start and stalls too")] = True,
-) -> None:
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the data sets, simulated if not there, and of the atomic bench's runs "
+            "\\[default: cryoscope-demo or cryoscope-bench]",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Seconds of training", min=1.0, rich_help_panel="demo")
+    ] = 90.0,
+    window: Annotated[
+        bool,
+        typer.Option(help="Measure the window's start and stalls too", rich_help_panel="demo"),
+    ] = True,
+    cases: Annotated[
+        str, typer.Option(help="Only these cases or groups, a,b,...", rich_help_panel="atomic")
+    ] = "",
+    scale: Annotated[
+        Scale,
+        typer.Option(help="50,000 images, 10,000, or a quick try", rich_help_panel="atomic"),
+    ] = Scale.CPU,
+    fixtures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of trajectories and structures that Cryoscope does not ship "
+            "\\[default: ../shared/fixtures beside a checkout]",
+            rich_help_panel="atomic",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N", rich_help_panel="atomic")
+    ] = "auto",
+) -> int:
     """Measure Cryoscope on this machine, with trivial predictors beside each result.
 
     `demo`: accuracy (A), order along the motion, speed (images/s) and resuming after a kill, on
     the demo set; how fast the window starts, and how smoothly it runs beside training.
+
+    `atomic`: the published methods on simulated sets with known truth; leaves table.md, table.json
+    and table.png. What is there already is not made again: stopped, it goes on where it was.
     """
+    if name is Bench.ATOMIC:
+        from cryoscope.cli.bench_atomic import run_atomic
+
+        folder = (out or ATOMIC_FOLDER).expanduser().absolute()
+        return run_atomic(folder, cases, scale.value, fixtures, device, json_file)
+    measure_demo((out or DEMO_FOLDER).expanduser().absolute(), seconds, json_file, window=window)
+    return 0
+
+
+def measure_demo(folder: Path, seconds: float, json_file: Path | None, *, window: bool) -> None:
+    """Measure on the demo set in ``folder`` and print the table."""
     from cryoscope.io.atomic import write_text_atomic
     from cryoscope.session import bench_demo
     from cryoscope.session.demo import DemoSet
 
-    folder = out.expanduser().absolute()
     simulate_demo_set(folder, DemoSet().particles)
     others = measure_window(folder) if window else {}
     figures = bench_demo.run(data=folder, seconds=seconds) | others

@@ -118,7 +118,7 @@ def _train(folder: Path, star: Path, minutes: float) -> tuple[Path, Outcome]:
 def _export(run: Path, star: Path, folder: Path) -> list[tuple[str, str]]:
     """Write the trajectory along PC1 and the particles at its high end; what lies where."""
     from cryoscope.analysis.trajectory import pc_path
-    from cryoscope.cli.decode import write_models
+    from cryoscope.cli.decode_states import write_models
     from cryoscope.io.relion import read_particles
     from cryoscope.io.run_folder import RunFolder
     from cryoscope.session.exporting import write_selection
@@ -128,7 +128,8 @@ def _export(run: Path, star: Path, folder: Path) -> list[tuple[str, str]]:
     latents = run_folder.load_latents()
     decoder = load_decoder(run)
     trajectory = folder / "trajectory_pc1.pdb"
-    write_models(decoder, decoder.coords_A(pc_path(latents.z, component=1)), trajectory)
+    coords_A = decoder.coords_A(pc_path(latents.z, component=1))
+    write_models(decoder.trace_structure, coords_A, trajectory)
     selection = high_end(latents)
     run_folder.save_selections([selection])
     subset = folder / "subset_pc1_high.star"

@@ -51,6 +51,36 @@ def read_states(file: Path, dims: int) -> NDArray[np.float64]:
     return table
 
 
+def read_curve(file: Path) -> NDArray[np.float64]:
+    """(k, 2) points x, y of a drawn curve: columns x, y (or the first two) of a .csv or .txt.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or does not hold two or more finite points.
+    """
+    import pandas as pd
+
+    from cryoscope.io.atomic import explain_os_errors
+
+    cure = "Give one point per row: .csv with columns x and y, or two plain numbers as .txt"
+    with explain_os_errors(file, action="read"):
+        if file.stat().st_size > _LIMIT_BYTES:
+            raise InputError("the file is too large for a curve", file=file, cure=cure)
+        try:
+            if file.suffix.lower() == ".csv":
+                table = pd.read_csv(file)
+                named = ["x", "y"] if {"x", "y"} <= set(table.columns) else table.columns[:2]
+                points = table[list(named)].to_numpy(dtype=np.float64)
+            else:
+                points = np.loadtxt(file, ndmin=2)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError("no points can be read from it", file=file, cure=cure) from error
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2 or not np.isfinite(points).all():
+        raise InputError("these are not two or more points x, y", file=file, cure=cure)
+    return points
+
+
 def _read(file: Path, dims: int) -> NDArray[np.floating]:
     suffix = file.suffix.lower()
     if suffix == ".npy":

@@ -174,6 +174,21 @@ def _mask_from_file(file: Path, count: int) -> NDArray[np.bool_]:
     """(count,) mask from a file of 0-based particle numbers, or a mask saved as .npy."""
     import numpy as np
 
+    mask = np.zeros(count, dtype=bool)
+    mask[particle_numbers(file, count)] = True
+    return mask
+
+
+def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
+    """0-based particle numbers in the order of a file (.txt, .npy); a mask gives its rows.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold numbers of ``count`` particles.
+    """
+    import numpy as np
+
     from cryoscope.io.atomic import explain_os_errors
 
     cure = f"Give whole numbers from 0 to {count - 1}, one per line"
@@ -189,7 +204,7 @@ def _mask_from_file(file: Path, count: int) -> NDArray[np.bool_]:
         except ValueError as error:
             raise InputError("the file does not hold numbers", file=file, cure=cure) from error
     if values.dtype == bool and values.shape == (count,):
-        return np.asarray(values)
+        return np.flatnonzero(values).astype(np.int64)
     whole = values.ndim == 1 and values.dtype.kind in "iuf" and (values == np.floor(values)).all()
     if not whole:
         raise InputError("these are not particle numbers", file=file, cure=cure)
@@ -198,6 +213,4 @@ def _mask_from_file(file: Path, count: int) -> NDArray[np.bool_]:
         row = int(outside[0])
         problem = f"there is no particle {values[row]:.0f} in a run of {count:,}"
         raise InputError(problem, file=file, row=row + 1, cure=cure)
-    mask = np.zeros(count, dtype=bool)
-    mask[values.astype(np.int64)] = True
-    return mask
+    return np.asarray(values.astype(np.int64))

@@ -49,6 +49,14 @@ def train(
         Path | None,
         typer.Option(help="Atomic model fitted into the consensus map (.pdb, .cif): deformed"),
     ] = None,
+    consensus_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            help="Consensus map of these poses (.mrc): trained up to where its FSC with the"
+            " structure falls to 0.5",
+        ),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Method \\[default: cryoscope-default]")
     ] = None,
@@ -81,8 +89,9 @@ def train(
     from cryoscope.cli.settings import parse_settings
 
     named: dict[str, Any] = {
-        "data.particles": str(particles.expanduser().absolute()),
-        "data.structure": None if structure is None else str(structure.expanduser().absolute()),
+        "data.particles": absolute(particles),
+        "data.structure": absolute(structure),
+        "data.consensus_map": absolute(consensus_map),
         "optimiser.epochs": epochs,
         "optimiser.minutes": minutes,
         "data.box_size_px": box_px,
@@ -95,10 +104,15 @@ def train(
         raise InputError(
             "there is a run already", file=out, cure="Add --resume, or choose another --out"
         )
-    config = _resumed(out, preset, chosen) if resume else _configured(preset, chosen)
+    config = _resumed(out, preset, chosen) if resume else configured(preset, chosen)
     outcome = run_training(config, out, resume=resume)
     print(outcome.summary(out))
     return STOPPED if outcome.stopped_by_user else 0
+
+
+def absolute(file: Path | None) -> str | None:
+    """The file as a setting names it, wherever the run is continued from."""
+    return None if file is None else str(file.expanduser().absolute())
 
 
 @dataclass
@@ -158,8 +172,9 @@ def _take(event: TrainEvent, outcome: Outcome, progress: StageProgress) -> None:
                 f"{event.particle_count:,} particles of {event.box_size_px} px"
                 f" ({event.pixel_size_A:.2f} A/px, protein {contrast}) on {event.device}"
             )
-            if event.remark:
-                progress.say(event.remark)
+            for lines in (event.report, event.remark):
+                if lines:
+                    progress.say(lines)
         case events.StepDone():
             outcome.last, outcome.step = event, event.step
             progress.update("training", event.step, outcome.total_steps, _figures(event))
@@ -179,7 +194,7 @@ def _figures(event: StepDone) -> str:
     )
 
 
-def _configured(preset_name: str | None, chosen: dict[str, Any]) -> TrainConfig:
+def configured(preset_name: str | None, chosen: dict[str, Any]) -> TrainConfig:
     """A preset with the options of the command line."""
     from cryoscope.cli.settings import with_settings
     from cryoscope.training.presets import DEFAULT_PRESET, preset

@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Latents:
-    """Latent means of N particles; rows not encoded yet are NaN."""
+    """Latent means of N particles; rows not encoded yet are NaN.
+
+    ``shift_A`` (N, 2) is the correction of each particle's given shift, where the model finds one.
+    """
 
     z: NDArray[np.float32]
     log_var: NDArray[np.float32] | None
     uid: NDArray[np.str_]
     run_id: str
     epoch: int
+    shift_A: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.z)

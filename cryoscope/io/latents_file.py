@@ -18,7 +18,11 @@ _CURE = "Delete the file; the run goes on without it."
 
 
 def write_latents(path: Path, latents: Latents) -> None:
-    """Write latents atomically: ``z``, ``log_var``, ``uid`` (UTF-8), ``run_id``, ``epoch``."""
+    """Write latents atomically.
+
+    Arrays: ``z``, ``log_var``, ``shift_A`` (the two where known), ``uid`` (UTF-8), ``run_id``,
+    ``epoch``.
+    """
     arrays: dict[str, NDArray[Any]] = {
         "z": np.ascontiguousarray(latents.z, dtype=np.float32),
         # UTF-8 takes a quarter of the room of numpy's own strings.
@@ -26,8 +30,9 @@ def write_latents(path: Path, latents: Latents) -> None:
         "run_id": np.array(latents.run_id),
         "epoch": np.array(latents.epoch, dtype=np.int64),
     }
-    if latents.log_var is not None:
-        arrays["log_var"] = np.ascontiguousarray(latents.log_var, dtype=np.float32)
+    for name, values in (("log_var", latents.log_var), ("shift_A", latents.shift_A)):
+        if values is not None:
+            arrays[name] = np.ascontiguousarray(values, dtype=np.float32)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
@@ -40,15 +45,21 @@ def read_latents(path: Path) -> Latents:
     InputError
         If the file is missing, damaged, or its arrays do not belong together.
     """
-    arrays = _read_arrays(path, ("z", "uid", "run_id", "epoch", "log_var"))
+    arrays = _read_arrays(path, ("z", "uid", "run_id", "epoch", "log_var", "shift_A"))
     missing = [name for name in ("z", "uid", "run_id", "epoch") if name not in arrays]
     if missing:
         raise InputError(f"{', '.join(missing)} missing", file=path, cure=_CURE)
-    z, uid, log_var = arrays["z"], arrays["uid"], arrays.get("log_var")
+    z, uid = arrays["z"], arrays["uid"]
+    log_var, shift_A = arrays.get("log_var"), arrays.get("shift_A")
     if z.dtype != np.float32 or z.ndim != 2 or uid.dtype.kind != "S" or uid.shape != z.shape[:1]:
         raise InputError("the arrays z and uid do not belong together", file=path, cure=_CURE)
-    if log_var is not None and (log_var.dtype != np.float32 or log_var.shape != z.shape):
-        raise InputError("the arrays z and log_var do not belong together", file=path, cure=_CURE)
+    for name, values, shape in (
+        ("log_var", log_var, z.shape),
+        ("shift_A", shift_A, (len(z), 2)),
+    ):
+        if values is not None and (values.dtype != np.float32 or values.shape != shape):
+            message = f"the arrays z and {name} do not belong together"
+            raise InputError(message, file=path, cure=_CURE)
     if arrays["run_id"].shape != () or arrays["epoch"].shape != ():
         raise InputError("run_id and epoch must be single values", file=path, cure=_CURE)
     try:
@@ -56,7 +67,7 @@ def read_latents(path: Path) -> Latents:
         epoch = int(arrays["epoch"])
     except ValueError as error:
         raise InputError("uid or epoch is damaged", file=path, cure=_CURE) from error
-    return Latents(z, log_var, names, str(arrays["run_id"]), epoch)
+    return Latents(z, log_var, names, str(arrays["run_id"]), epoch, shift_A)
 
 
 def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:

@@ -1,29 +1,26 @@
-"""Networks from an image to the parameters of its latent posterior."""
+"""Networks from an image to features, of which heads make latent, shift and pose.
+
+An encoder is an ``nn.Module`` with the integer ``feature_count`` whose ``forward(seen, rotation)``
+takes the (B, m) coefficients that :mod:`cryoscope.models.encoder_input` hands out and (B, 3, 3)
+rotations, and gives (B, feature_count) features, activated.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cryoscope.models.cnn_encoders import make_cnn_encoder
 from cryoscope.models.coarse_grain import Beads
+from cryoscope.models.encoder_input import BandImages, resolved_input
+from cryoscope.models.networks import HiddenLayers
 from cryoscope.physics.fourier import Band
 from cryoscope.physics.imaging import rotate_to_image
 from cryoscope.physics.projectors import gather_at_beads
-
-
-def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Linear layers of the given sizes with activations between them, none after the last."""
-    layers: list[nn.Module] = []
-    for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        layers.append(nn.Linear(fan_in, fan_out))
-        if i < len(sizes) - 2:
-            layers.append(activation())
-    return nn.Sequential(*layers)
 
 
 class FourierMLPEncoder(nn.Module):
@@ -38,23 +35,22 @@ class FourierMLPEncoder(nn.Module):
         The coefficients images come in.
     resolution_A
         Finest resolution looked at; 0 is all of the band.
-    widths, output_count
-        Sizes of the network.
+    widths
+        Hidden layers.
     """
 
     seen: Tensor
 
-    def __init__(
-        self, band: Band, resolution_A: float, widths: Sequence[int], output_count: int
-    ) -> None:
+    def __init__(self, band: Band, resolution_A: float, widths: Sequence[int]) -> None:
         super().__init__()
         limit = 1 / resolution_A if resolution_A > 0 else math.inf
         seen = torch.nonzero(band.k_per_A <= limit).squeeze(1)
         self.register_buffer("seen", seen, persistent=False)
-        self.net = mlp([2 * len(seen), *widths, output_count])
+        self.net = HiddenLayers([2 * len(seen), *widths])
+        self.feature_count = self.net.output_count
 
     def forward(self, matched: Tensor, rotation: Tensor) -> Tensor:
-        """(B, m) matched coefficients -> (B, output_count); the rotation is not looked at."""
+        """(B, m) matched coefficients -> (B, feature_count); the rotation is not looked at."""
         result: Tensor = self.net(torch.view_as_real(matched[:, self.seen]).flatten(1))
         return result
 
@@ -75,8 +71,10 @@ class BeadViewEncoder(nn.Module):
         The coefficients images come in.
     windows_A
         Widths of the Gaussian windows.
-    widths, output_count
-        Sizes of the network.
+    widths
+        Hidden layers.
+    weighted
+        Coefficients come times ``band.weight``, as matched data do.
     """
 
     centres_A: Tensor
@@ -87,18 +85,20 @@ class BeadViewEncoder(nn.Module):
         band: Band,
         windows_A: Sequence[float],
         widths: Sequence[int],
-        output_count: int,
+        *,
+        weighted: bool = True,
     ) -> None:
         super().__init__()
-        self.band, self.windows_A = band, tuple(windows_A)
+        self.band, self.windows_A, self.weighted = band, tuple(windows_A), weighted
         self.register_buffer("centres_A", centres_A.float(), persistent=False)
         count = len(centres_A)
         self.value_norm = nn.LayerNorm(count * len(self.windows_A))
         self.slope_norm = nn.LayerNorm(3 * count * len(self.windows_A))
-        self.net = mlp([4 * count * len(self.windows_A), *widths, output_count])
+        self.net = HiddenLayers([4 * count * len(self.windows_A), *widths])
+        self.feature_count = self.net.output_count
 
     def forward(self, matched: Tensor, rotation: Tensor) -> Tensor:
-        """(B, m) matched coefficients and (B, 3, 3) rotations -> (B, output_count)."""
+        """(B, m) matched coefficients and (B, 3, 3) rotations -> (B, feature_count)."""
         with torch.no_grad():
             values, slopes = self.views(matched, rotation)
         features = [self.value_norm(values.flatten(1)), self.slope_norm(slopes.flatten(1))]
@@ -107,7 +107,7 @@ class BeadViewEncoder(nn.Module):
 
     def views(self, matched: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
         """(B, windows, N) averages and (B, windows, N, 3) slopes in the frame of the map."""
-        images = self.band.embed(matched / self.band.weight)
+        images = self.band.embed(matched / self.band.weight if self.weighted else matched)
         xy_A = rotate_to_image(self.centres_A.expand(len(rotation), -1, -1), rotation)
         values, slopes = [], []
         for window_A in self.windows_A:
@@ -117,9 +117,77 @@ class BeadViewEncoder(nn.Module):
         return torch.stack(values, dim=1), torch.stack(slopes, dim=1)
 
 
-def make_encoder(beads: Beads, band: Band, settings: Any, output_count: int) -> nn.Module:
-    """The encoder that ``settings`` (``training.config.EncoderConfig``) asks for."""
-    if settings.kind == "fourier-mlp":
-        return FourierMLPEncoder(band, settings.resolution_A, settings.widths, output_count)
-    centres_A = torch.as_tensor(beads.centre_A)
-    return BeadViewEncoder(centres_A, band, settings.windows_A, settings.widths, output_count)
+class ImageMLPEncoder(nn.Module):
+    """MLP on the pixels of the image at its band-limit.
+
+    Widths 512, 256, 128, 64, 32 make the encoder of cryoSTAR (which looks at pixels as they are
+    stored, so that its first layer depends on the scale of the file; here noise has variance 1);
+    three layers of 256 with residual links that of Cryofold.
+
+    Parameters
+    ----------
+    images
+        Makes the pixels.
+    widths
+        Hidden layers.
+    residual
+        Links between layers of equal width.
+    """
+
+    def __init__(
+        self, images: BandImages, widths: Sequence[int], *, residual: bool = False
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.net = HiddenLayers([images.box_size_px**2, *widths], residual=residual)
+        self.feature_count = self.net.output_count
+
+    def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients -> (B, feature_count); the rotation is not looked at."""
+        features: Tensor = self.net(self.images(seen).flatten(1))
+        return features
+
+
+class NoEncoder(nn.Module):
+    """No features: one structure for all particles."""
+
+    feature_count = 0
+
+    def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients -> (B, 0)."""
+        return rotation.new_zeros(len(seen), 0)
+
+
+def make_encoder(beads: Beads, band: Band, settings: Any) -> nn.Module:
+    """The encoder that ``settings`` (``training.config.EncoderConfig``) asks for.
+
+    Parameters
+    ----------
+    beads
+        The reference; only bead-view looks at it.
+    band
+        The coefficients images come in, on the device the model will live on.
+
+    Returns
+    -------
+    A module with the integer ``feature_count``; see the top of this file.
+
+    Raises
+    ------
+    InputError
+        For a box too small for a convolutional encoder, or a wrong number of channels.
+    """
+    kind, widths = settings.kind, settings.widths
+    weighted = resolved_input(settings) == "weighted"
+    if kind == "none":
+        return NoEncoder()
+    if kind == "bead-view":
+        return BeadViewEncoder(
+            torch.as_tensor(beads.centre_A), band, settings.windows_A, widths, weighted=weighted
+        )
+    if kind == "fourier-mlp":
+        return FourierMLPEncoder(band, settings.resolution_A, widths)
+    if kind in ("image-mlp", "residual-mlp"):
+        images = BandImages(band, weighted=weighted)
+        return ImageMLPEncoder(images, widths, residual=kind == "residual-mlp")
+    return make_cnn_encoder(band, kind, settings.channels, widths, weighted=weighted)

@@ -1,11 +1,15 @@
-"""The latent posterior: its parameters, a draw from it, its divergence from the prior."""
+"""From features to the latent posterior, and to corrections of the pose."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from cryoscope.models.networks import mlp
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +22,13 @@ class Posterior:
         (B, d).
     log_var
         (B, d) or None.
+    shift_A
+        (B, 2) residual in-plane shift, where the model finds one.
     """
 
     mean: Tensor
     log_var: Tensor | None
+    shift_A: Tensor | None = None
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """(B, d) one draw per particle; the mean of a point posterior."""
@@ -43,21 +50,81 @@ class Posterior:
         return each.sum(1)
 
 
-class LatentHead(torch.nn.Module):
-    """Splits an encoder's output into a posterior; variances start small and stay bounded."""
+class LatentHead(nn.Module):
+    """Features -> posterior; variances start small and stay bounded.
 
-    def __init__(self, dim: int, kind: str) -> None:
+    Parameters
+    ----------
+    feature_count
+        Features of the encoder.
+    dim
+        Dimensions of the latent.
+    kind
+        ``"gaussian"``, or ``"deterministic"`` for a point.
+    widths
+        Hidden layers; none: one linear layer.
+    """
+
+    def __init__(self, feature_count: int, dim: int, kind: str, widths: Sequence[int] = ()) -> None:
         super().__init__()
         self.dim, self.kind = dim, kind
-
-    @property
-    def input_count(self) -> int:
-        """Numbers per image this head needs."""
-        return 2 * self.dim if self.kind == "gaussian" else self.dim
+        self.net = mlp([feature_count, *widths, 2 * dim if kind == "gaussian" else dim])
 
     def forward(self, features: Tensor) -> Posterior:
-        """(B, input_count) -> posterior."""
+        """(B, feature_count) -> posterior."""
+        found = self.net(features)
         if self.kind == "deterministic":
-            return Posterior(features, None)
-        mean, raw = features.split(self.dim, dim=1)
+            return Posterior(found, None)
+        mean, raw = found.split(self.dim, dim=1)
         return Posterior(mean, (raw - 3.0).clamp(-12.0, 4.0))
+
+
+class BoundedHead(nn.Module):
+    """Features -> a vector no longer than a limit, zero before training.
+
+    The raw vector keeps its direction; its length r becomes ``limit tanh(r)``.
+
+    Parameters
+    ----------
+    feature_count
+        Features of the encoder.
+    widths
+        Hidden layers.
+    dim
+        Components of the vector.
+    limit
+        Its greatest length.
+    """
+
+    def __init__(self, feature_count: int, widths: Sequence[int], dim: int, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+        self.net = mlp([feature_count, *widths, dim])
+        nn.init.zeros_(self.net.last.weight)
+        nn.init.zeros_(self.net.last.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, feature_count) -> (B, dim)."""
+        raw: Tensor = self.net(features)
+        length = torch.linalg.vector_norm(raw, dim=1, keepdim=True).clamp_min(1e-6)
+        return raw * (self.limit * torch.tanh(length) / length)
+
+
+class ShiftHead(BoundedHead):
+    """Features -> (B, 2) residual in-plane shift in A, no longer than ``limit_A``.
+
+    It is added to the given shift (convention 5). Zero before training.
+    """
+
+    def __init__(self, feature_count: int, widths: Sequence[int], limit_A: float) -> None:
+        super().__init__(feature_count, widths, 2, limit_A)
+
+
+class RotationHead(BoundedHead):
+    """Features -> (B, 3) residual rotation vector in rad, by no more than ``limit_deg``.
+
+    ``physics.imaging.rotation_matrix`` makes it a matrix. Zero before training.
+    """
+
+    def __init__(self, feature_count: int, widths: Sequence[int], limit_deg: float) -> None:
+        super().__init__(feature_count, widths, 3, math.radians(limit_deg))

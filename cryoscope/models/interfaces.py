@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cryoscope.models.heads import Posterior
 from cryoscope.physics.ctf import CTFTable
+from cryoscope.physics.fourier import Band
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ class Losses:
     Attributes
     ----------
     terms
-        (B,) nats by name. ``data`` is minus the log-likelihood gained over an empty image, ``kl``
-        is not weighted yet, all others are.
+        (B,) costs by name. ``data`` is minus the log-likelihood gained over an empty image (or the
+        model's own data term), ``kl`` is not weighted yet, all others are.
     posterior
         Of the batch's latents.
     motion_A2
@@ -58,6 +59,10 @@ class Density(Protocol):
 
     def project(self, rotation: Tensor, box_size_px: int, pixel_size_A: float) -> Tensor:
         """(B, n, n) projections after (B, 3, 3) rotations, without shift or CTF."""
+        ...
+
+    def project_band(self, rotation: Tensor, band: Band, shift_A: Tensor | None = None) -> Tensor:
+        """(B, m) coefficients of the projections, moved by (B, 2) shifts; no CTF."""
         ...
 
     def voxelize(self, box_size_px: int, voxel_size_A: float) -> Tensor:
@@ -79,23 +84,34 @@ class HeterogeneityModel(Protocol):
 
     @property
     def reference_A(self) -> Tensor:
-        """(N, 3) anchors (CA) at rest; N = 0 in a model without atoms."""
+        """(K, 3) backbone trace (CA, P or C1') at rest; K = 0 in a model without atoms."""
         ...
 
     def encode(self, batch: Batch) -> Posterior:
         """Latent posterior of a batch."""
         ...
 
+    def positions(self, z: Tensor) -> Tensor:
+        """(B, d) latents -> (B, N, 3) all beads in A."""
+        ...
+
     def anchors(self, z: Tensor) -> Tensor:
-        """(B, d) latents -> (B, N, 3) deformed anchors in A."""
+        """(B, d) latents -> (B, K, 3) deformed backbone trace in A."""
         ...
 
     def decode(self, z: Tensor) -> Density:
         """(B, d) latents -> densities of B states."""
         ...
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> Losses:
-        """Everything that training minimises; latents are drawn with ``generator``."""
+    def losses(self, batch: Batch, generator: torch.Generator, phase: str = "main") -> Losses:
+        """Everything that training minimises; latents are drawn with ``generator``.
+
+        ``phase`` is the kind of the phase (``training.config.PhaseConfig``) the step is in.
+        """
+        ...
+
+    def reset_coordinates(self) -> None:
+        """Undo what training has done to coordinates, at the end of a warm-up."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:

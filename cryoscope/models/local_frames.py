@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from cryoscope.models.coarse_grain import Beads
@@ -16,12 +18,15 @@ from cryoscope.models.frame_kernels import (
     carry_forward,
 )
 
+#: Trace atoms among which the frame of a residue without a chain is looked for, itself included.
+NEIGHBOURS = 8
+
 
 class CarriedCentres(nn.Module):
-    """Bead centres from anchor positions: each offset turns with the frame of CA i-1, i, i+1.
+    """Bead centres from anchors: each offset turns with the frame of trace atoms i-1, i, i+1.
 
-    A side chain's mass is not at the CA; an offset fixed in space would not follow a domain that
-    rotates.
+    A residue's mass is not at its CA (P, C1'); an offset fixed in space would not follow a domain
+    that rotates. Beads that are not of the trace lie on their anchors.
     """
 
     before: Tensor
@@ -31,12 +36,14 @@ class CarriedCentres(nn.Module):
 
     def __init__(self, beads: Beads) -> None:
         super().__init__()
-        before, here, after = _frame_atoms(beads.bonded)
+        corners = np.tile(np.arange(len(beads)), (3, 1))
+        corners[:, beads.trace] = beads.trace[
+            np.stack(frame_atoms(beads.bonded, beads.anchor_A[beads.trace]))
+        ]
+        for name, index in zip(("before", "here", "after"), corners, strict=True):
+            self.register_buffer(name, torch.as_tensor(index), persistent=False)
         anchor = torch.as_tensor(beads.anchor_A, dtype=torch.float32)
         offset = torch.as_tensor(beads.centre_A - beads.anchor_A, dtype=torch.float32)
-        self.register_buffer("before", torch.as_tensor(before), persistent=False)
-        self.register_buffer("here", torch.as_tensor(here), persistent=False)
-        self.register_buffer("after", torch.as_tensor(after), persistent=False)
         frames = self._frames(anchor[None])[0]
         self.register_buffer(
             "local_offset", torch.einsum("nij,nj->ni", frames, offset), persistent=False
@@ -55,14 +62,32 @@ class CarriedCentres(nn.Module):
 
     def _frames(self, anchor_A: Tensor) -> Tensor:
         """(B, N, 3, 3) orthonormal frames, rows e1, e2, e3."""
-        here = anchor_A[:, self.here]
-        back = here - anchor_A[:, self.before]
-        forth = anchor_A[:, self.after] - here
-        along = nn.functional.normalize(back + forth, dim=-1, eps=LEAST_ALONG_A)
-        bend = back - forth
-        bend = bend - (bend * along).sum(-1, keepdim=True) * along
-        bend = nn.functional.normalize(bend, dim=-1, eps=LEAST_BEND_A)
-        return torch.stack([along, bend, torch.linalg.cross(along, bend)], dim=-2)
+        return chain_frames(anchor_A, self.before, self.here, self.after)
+
+
+def chain_frames(anchor_A: Tensor, before: Tensor, here: Tensor, after: Tensor) -> Tensor:
+    """Orthonormal frames along a chain.
+
+    Parameters
+    ----------
+    anchor_A
+        (B, N, 3) positions.
+    before, here, after
+        (M,) three corners of each frame, as from :func:`frame_atoms`.
+
+    Returns
+    -------
+    (B, M, 3, 3) frames, rows e1 (along the chain), e2 (to the outside of the bend), e3. Axes that
+    the corners do not define are zero.
+    """
+    middle = anchor_A[:, here]
+    back = middle - anchor_A[:, before]
+    forth = anchor_A[:, after] - middle
+    along = nn.functional.normalize(back + forth, dim=-1, eps=LEAST_ALONG_A)
+    bend = back - forth
+    bend = bend - (bend * along).sum(-1, keepdim=True) * along
+    bend = nn.functional.normalize(bend, dim=-1, eps=LEAST_BEND_A)
+    return torch.stack([along, bend, torch.linalg.cross(along, bend)], dim=-2)
 
 
 class _Carry(torch.autograd.Function):
@@ -101,8 +126,19 @@ class _Carry(torch.autograd.Function):
         return gradient, None
 
 
-def _frame_atoms(bonded: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices i-1, i, i+1 of every residue's frame; ends of a chain borrow their neighbour's."""
+def frame_atoms(
+    bonded: NDArray[np.bool_], trace_A: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Trace atoms i-1, i, i+1 of every residue's frame; ends of a chain borrow their neighbour's.
+
+    Pieces of one or two residues have no bend of their own: their frames go through the nearest
+    trace atoms in space, which as a rule belong to the same domain.
+
+    Parameters
+    ----------
+    bonded, trace_A
+        (K - 1,) and (K, 3), see :class:`~cryoscope.models.coarse_grain.Beads`.
+    """
     count = len(bonded) + 1
     start = np.concatenate([[True], ~bonded])
     stop = np.concatenate([~bonded, [True]])
@@ -112,4 +148,22 @@ def _frame_atoms(bonded: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     here[alone] = np.flatnonzero(alone)
     before = np.where(np.concatenate([[False], bonded])[here], here - 1, here)
     after = np.where(np.concatenate([bonded, [False]])[here], here + 1, here)
+    short = np.flatnonzero((before == here) | (after == here))
+    if len(short) and count > 2:
+        tree = cKDTree(trace_A)
+        _, near = tree.query(trace_A[short], k=min(NEIGHBOURS, count))
+        for i, others in zip(short.tolist(), near, strict=True):
+            before[i], here[i], after[i] = _best_corners(i, others[others != i], trace_A)
     return before, here, after
+
+
+def _best_corners(
+    i: int, others: NDArray[np.int64], trace_A: NDArray[np.float64]
+) -> tuple[int, int, int]:
+    """The nearest atom, atom i, and the atom that makes the frame widest open."""
+    first = trace_A[others[0]] - trace_A[i]
+    arms = trace_A[others[1:]] - trace_A[i]
+    along = trace_A[others[1:]] - trace_A[others[0]]
+    area = np.linalg.norm(np.cross(first, arms), axis=1)
+    length = np.linalg.norm(arms, axis=1) * np.linalg.norm(along, axis=1)
+    return int(others[0]), i, int(others[1 + np.argmax(area / np.maximum(length, 1e-6))])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-QUADRATIC, ROBUST, LOG = 0, 1, 2
+QUADRATIC, ROBUST, LOG, ONE_SIDED, REPULSIVE, LINEAR = 0, 1, 2, 3, 4, 5
 #: Smallest squared distance the logarithm sees, in A^2.
 MIN_SQUARE_A2 = 1e-2
 
@@ -23,7 +23,13 @@ def _pair(d2: float, d0: float, shape: int, width: float) -> tuple[float, float]
         return strain * strain, 4.0 * strain / d2
     d = math.sqrt(max(d2, 1e-12))
     delta = d - d0
-    if shape == QUADRATIC:
+    if shape == ONE_SIDED:
+        delta = max(delta, 0.0)
+    elif shape == REPULSIVE:
+        delta = min(delta, 0.0)
+    elif shape == LINEAR:
+        return max(-delta, 0.0), (-1.0 / d if delta < 0.0 else 0.0)
+    if shape != ROBUST:
         return delta * delta, 2.0 * delta / d
     soft = 1.0 + delta * delta / (width * width)
     return delta * delta / soft, 2.0 * delta / (soft * soft * d)
@@ -44,11 +50,18 @@ def _push(grad: Any, i: int, j: int, slope: float, x: float, y: float, z: float)
 def pair_energy(
     coords: Any, pairs: Any, d0: Any, pair_weight: Any, shape: int, width: float, grad: Any
 ) -> Any:
-    """Weighted sum of pair energies of every structure; ``grad`` (B, N, 3) is added to."""
+    """Weighted sum of pair energies of every structure; ``grad`` (B, N, 3) is added to.
+
+    Returns
+    -------
+    (B,) energies and (B,) numbers of pairs that have one.
+    """
     batch = coords.shape[0]
     energy = np.zeros(batch, np.float64)
+    strained = np.zeros(batch, np.int64)
     for b in prange(batch):
         total = 0.0
+        count = 0
         for p in range(pairs.shape[0]):
             w = pair_weight[p]
             if w == 0.0:
@@ -58,24 +71,30 @@ def pair_energy(
             y = coords[b, i, 1] - coords[b, j, 1]
             z = coords[b, i, 2] - coords[b, j, 2]
             value, slope = _pair(x * x + y * y + z * z, d0[p], shape, width)
+            if value == 0.0:
+                continue
             total += w * value
+            count += 1
             _push(grad[b], i, j, w * slope, x, y, z)
         energy[b] = total
-    return energy
+        strained[b] = count
+    return energy, strained
 
 
 @njit(parallel=True, cache=True, fastmath=True, nogil=True)
-def clash_energy(coords: Any, bonded: Any, distance: float, grad: Any) -> Any:
-    """Sum of ``(distance - d)^2`` over all pairs closer than ``distance`` but bonded neighbours.
+def clash_energy(coords: Any, bonded: Any, distance: float, shape: int, grad: Any) -> Any:
+    """Energies of all pairs closer than ``distance`` but bonded neighbours; see ``pair_energy``.
 
     Beads are swept in order along x, so that only those within ``distance`` meet.
     """
     batch, count = coords.shape[0], coords.shape[1]
     energy = np.zeros(batch, np.float64)
+    strained = np.zeros(batch, np.int64)
     limit2 = distance * distance
     for b in prange(batch):
         order = np.argsort(coords[b, :, 0])
         total = 0.0
+        close = 0
         for a in range(count):
             i = order[a]
             for c in range(a + 1, count):
@@ -91,17 +110,18 @@ def clash_energy(coords: Any, bonded: Any, distance: float, grad: Any) -> Any:
                 first = min(i, j)
                 if abs(i - j) == 1 and bonded[first]:
                     continue
-                d = math.sqrt(max(d2, 1e-6))
-                gap = distance - d
-                total += gap * gap
-                _push(grad[b], i, j, -2.0 * gap / d, x, y, z)
+                value, slope = _pair(d2, distance, shape, 1.0)
+                total += value
+                close += 1
+                _push(grad[b], i, j, slope, x, y, z)
         energy[b] = total
-    return energy
+        strained[b] = close
+    return energy, strained
 
 
 @njit(parallel=True, cache=True, fastmath=True, nogil=True)
-def distance_variance(coords: Any, pairs: Any) -> Any:
-    """(P,) variance over the structures of each pair's distance."""
+def pair_variance(coords: Any, pairs: Any, d0: Any, of_error: bool) -> Any:
+    """(P,) variance over the structures of each pair's distance, or of ``(d - d0)^2``."""
     batch = coords.shape[0]
     variance = np.empty(pairs.shape[0], np.float32)
     for p in prange(pairs.shape[0]):
@@ -112,9 +132,12 @@ def distance_variance(coords: Any, pairs: Any) -> Any:
             x = coords[b, i, 0] - coords[b, j, 0]
             y = coords[b, i, 1] - coords[b, j, 1]
             z = coords[b, i, 2] - coords[b, j, 2]
-            d2 = x * x + y * y + z * z
-            mean += math.sqrt(d2)
-            square += d2
+            # about d0, so that little is lost in the difference of the two sums
+            value = math.sqrt(x * x + y * y + z * z) - d0[p]
+            if of_error:
+                value *= value
+            mean += value
+            square += value * value
         mean /= batch
         variance[p] = max(0.0, square / batch - mean * mean)
     return variance

@@ -8,14 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from cryoscope.data import InputError
-from cryoscope.models.bead_vae import BeadVAE
+from cryoscope.models.atomic_model import AtomicModel
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.physics.fourier import Band
 
 ModelFactory = Callable[[Beads, Band, Tensor, Any], HeterogeneityModel]
 
-_MODELS: dict[str, ModelFactory] = {"bead-vae": BeadVAE}
+_MODELS: dict[str, ModelFactory] = {"atomic": AtomicModel}
 
 
 def register_model(name: str, factory: ModelFactory) -> None:

@@ -15,7 +15,8 @@ from cryoscope.session.losses import LossRecorder
 from cryoscope.session.process_runner import ProcessRunner
 from cryoscope.session.records import RunStatus, RunView
 from cryoscope.session.runner import Runner, status_after
-from cryoscope.session.shown import ca_trace
+from cryoscope.session.shown import backbone_trace
+from cryoscope.training.config import config_from_json
 from cryoscope.training.events import (
     Decoded,
     DecodeFailed,
@@ -218,12 +219,15 @@ def _centre(embedding: Embedding) -> tuple[float, float] | None:
 
 
 def run_reference(folder: Path) -> Structure | None:
-    """One CA atom per bead of a run, or None where the run keeps no reference."""
+    """The backbone trace of a run, or None where the run keeps no reference."""
     from cryoscope.io.run_folder import RunFolder
     from cryoscope.io.structures import read_structure
 
-    path = RunFolder(folder).reference_path
-    return ca_trace(read_structure(path)) if path.is_file() else None
+    run = RunFolder(folder)
+    if not run.reference_path.is_file():
+        return None
+    config = config_from_json(run.config(), file=str(folder / "config.json"))
+    return backbone_trace(read_structure(run.reference_path), config.beads.nucleotide)
 
 
 def save_selections(session: Session) -> None:

@@ -121,10 +121,15 @@ def _fields_of(record: Any, prefix: str, group: str) -> list[FormField]:
             fields += _fields_of(value, f"{path}.", name.capitalize())
         elif isinstance(value, tuple) and any(is_dataclass(part) for part in value):
             for number, part in enumerate(value):
-                fields += _fields_of(part, f"{path}.{number}.", str(part.pairs).capitalize())
+                fields += _fields_of(part, f"{path}.{number}.", _part_name(part))
         elif value != () or "Config" not in str(hints[name]):
             fields.append(_field(path, group, info, hints[name], value))
     return fields
+
+
+def _part_name(part: Any) -> str:
+    """What one of several records of a setting is called: its pairs, or its kind."""
+    return str(getattr(part, "pairs", None) or part.kind).capitalize()
 
 
 def _field(path: str, group: str, info: FieldInfo, hint: Any, value: Any) -> FormField:

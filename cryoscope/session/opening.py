@@ -19,7 +19,7 @@ from cryoscope.session.jobs import Job
 from cryoscope.session.losses import LossRecorder
 from cryoscope.session.records import ParticlesView, RunStatus, RunView, StructureView
 from cryoscope.session.runner import Command, status_after
-from cryoscope.session.shown import ca_trace, shown_structure, with_density
+from cryoscope.session.shown import backbone_trace, shown_structure, with_density
 from cryoscope.session.state import Session
 from cryoscope.training.config import TrainConfig, config_from_json
 from cryoscope.training.events import RunFailed, RunStarted, StepDone, TrainEvent, event_from_json
@@ -133,9 +133,11 @@ def load_structure(session: Session, path: Path) -> None:
     from cryoscope.io.structures import read_structure
 
     structure = read_structure(path)
-    if len(ca_trace(structure)) == 0:
+    if len(backbone_trace(structure)) == 0:
         raise InputError(
-            "the structure has no CA atom", file=path, cure="Open a protein model with a backbone."
+            "no residue has a CA, P or C1' atom",
+            file=path,
+            cure="Open a model of protein or nucleic acid with its backbone.",
         )
     view = StructureView.of(path, structure)
     values: dict[str, Any] = {"structure": view}

@@ -13,7 +13,7 @@ from cryoscope.session.losses import LossRecorder
 from cryoscope.session.opening import end_runner, read_run, reporting, start_runner
 from cryoscope.session.records import RunStatus, RunView
 from cryoscope.session.runner import Command
-from cryoscope.session.shown import ca_trace
+from cryoscope.session.shown import backbone_trace
 from cryoscope.session.state import Session, close_session
 from cryoscope.training.config import config_to_json
 from cryoscope.training.presets import preset
@@ -152,7 +152,8 @@ def _claim(session: Session, out: Path | None) -> None:
                 cure="Open the .star file of a consensus refinement.",
             )
         folder = out or _runs_folder(session.run, session.particles.file.parent)
-        reference = ca_trace(session.structure.structure)
+        nucleotide = session.config.beads.nucleotide
+        reference = backbone_trace(session.structure.structure, nucleotide)
         run = RunView(
             folder, status=RunStatus.PREPARING, stage_text="starting", reference=reference
         )

@@ -56,9 +56,12 @@ def read_decoded(path: Path) -> DecodedStates:
     return DecodedStates(coords_A, z, volume, voxel_size_A)
 
 
-def ca_trace(structure: Structure) -> Structure:
-    """The first CA atom of every residue, in file order: one per bead."""
-    return structure.take(structure.alpha_carbons())
+def backbone_trace(structure: Structure, nucleotide: str = "P") -> Structure:
+    """The atom of every residue that carries its bead (CA, P or C1'), in file order."""
+    from cryoscope.models.bead_kinds import find_residues
+
+    residues = find_residues(structure, nucleotide)
+    return residues.heavy.take(residues.anchor[residues.kept])
 
 
 def shown_decoded(
@@ -93,7 +96,7 @@ def shown_decoded(
 
 def shown_structure(structure: Structure, file: Path) -> ShownState:
     """A structure as it was read, not deformed."""
-    trace = ca_trace(structure)
+    trace = backbone_trace(structure)
     coords_A = trace.coords_A.astype(np.float32)
     backbone, moved_A = _backbone(coords_A, trace)
     label = Provenance("file", detail=file.name).label()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from cryoscope.data import InputError
-from cryoscope.simulation.distributions import DISTRIBUTIONS, Distribution
+from cryoscope.simulation.distributions import DISTRIBUTIONS, MAXIMA, Distribution
 from cryoscope.simulation.matching import Align
 
 Bounds = tuple[float, float]
@@ -58,8 +58,15 @@ class SimulationConfig:
         the variance of the noise (convention 10); 0 leaves noise alone.
     distribution, states
         Where along the path particles are; ``states`` is for ``"discrete"``.
+    maxima
+        ``"noncontiguous"``: where on the path, 0 to 1, its groups of particles are.
     shift_px
         Standard deviation of the shift in x and in y (normal).
+    known_shifts
+        Whether the particle file tells the shifts; else it says zero, and only the truth knows.
+    ctf
+        Whether there is a microscope at all; without, the images are plain projections and the
+        particle file describes a CTF of 1 (no defocus, no aberration, amplitude contrast 1).
     defocus_A, defocus_log_sd, defocus_min_A, defocus_max_A
         Median and standard deviation of the natural logarithm of the defocus; values beyond the
         limits are set to them.
@@ -88,7 +95,10 @@ class SimulationConfig:
     snr: float = 0.1
     distribution: Distribution = "uniform"
     states: int = 5
+    maxima: tuple[float, ...] = MAXIMA
     shift_px: float = 1.5
+    known_shifts: bool = True
+    ctf: bool = True
     defocus_A: float = 15_000.0
     defocus_log_sd: float = 0.3
     defocus_min_A: float = 5_000.0
@@ -112,6 +122,10 @@ class SimulationConfig:
                     f"setting {name} is {value:g}",
                     cure=f"Give a number from {low:g} to {high:g}",
                 )
+        if not (self.maxima and all(0.0 <= place <= 1.0 for place in self.maxima)):
+            raise InputError(
+                f"setting maxima is {list(self.maxima)}", cure="Give numbers from 0 to 1"
+            )
         if self.box_px % 2:
             raise InputError(f"box_px is {self.box_px}, an odd number", cure="Give an even box")
         if self.defocus_min_A > self.defocus_max_A:
@@ -144,4 +158,5 @@ class SimulationConfig:
 
     def to_json(self) -> dict[str, Any]:
         """All settings as plain JSON values."""
-        return asdict(self) | {"structures": list(self.structures)}
+        lists = {"structures": list(self.structures), "maxima": list(self.maxima)}
+        return asdict(self) | lists

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,7 +15,8 @@ Distribution = Literal["uniform", "cooperative", "noncontiguous", "discrete"]
 DISTRIBUTIONS: tuple[Distribution, ...] = get_args(Distribution)
 _END_SHARE = 0.425
 _END_SD = 0.06
-_GROUP_CENTRES = (0.1, 0.5, 0.9)
+#: Where the groups of ``noncontiguous`` are, unless said otherwise.
+MAXIMA = (0.1, 0.5, 0.9)
 _GROUP_SD = 0.045
 
 
@@ -25,6 +27,7 @@ def draw_frames(
     rng: np.random.Generator,
     *,
     states: int = 5,
+    maxima: Sequence[float] = MAXIMA,
 ) -> NDArray[np.int64]:
     """The frame of every particle, 0 to ``frames - 1``.
 
@@ -34,9 +37,9 @@ def draw_frames(
     ----------
     distribution
         ``"uniform"``: every frame alike. ``"cooperative"``: 42.5 % near each end (half-normal,
-        sd 0.06) and 15 % spread evenly between. ``"noncontiguous"``: three groups around t = 0.1,
-        0.5 and 0.9 (sd 0.045) with nothing between. ``"discrete"``: ``states`` equal states at
-        even t, both ends included.
+        sd 0.06) and 15 % spread evenly between. ``"noncontiguous"``: groups of equal size around
+        the ``maxima`` (t = 0.1, 0.5 and 0.9; sd 0.045) with nothing between. ``"discrete"``:
+        ``states`` equal states at even t, both ends included.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def draw_frames(
     if distribution == "cooperative":
         t = _cooperative(particles, rng)
     elif distribution == "noncontiguous":
-        centre = np.asarray(_GROUP_CENTRES)[rng.integers(0, len(_GROUP_CENTRES), particles)]
+        centre = np.asarray(maxima)[rng.integers(0, len(maxima), particles)]
         t = np.clip(centre + _GROUP_SD * rng.standard_normal(particles), 0.0, 1.0)
     elif distribution == "discrete":
         if not 1 <= states <= frames:

@@ -27,7 +27,12 @@ def draw_poses(config: SimulationConfig) -> Poses:
 
 
 def draw_ctf(config: SimulationConfig) -> CTFParams:
-    """Log-normal defocus within limits, half-normal astigmatism at a uniform angle."""
+    """Log-normal defocus within limits, half-normal astigmatism at a uniform angle.
+
+    All zero without a microscope: together with :func:`optics_of`, a CTF of exactly 1.
+    """
+    if not config.ctf:
+        return CTFParams.uniform(config.particles, 0.0)
     rng = generator(config.seed, "optics")
     count = config.particles
     log_defocus = np.log(config.defocus_A) + config.defocus_log_sd * rng.standard_normal(count)
@@ -58,6 +63,6 @@ def optics_of(config: SimulationConfig) -> Optics:
         pixel_size_A=config.pixel_size_A,
         box_size_px=config.box_px,
         voltage_kv=config.voltage_kv,
-        spherical_aberration_mm=config.spherical_aberration_mm,
-        amplitude_contrast=config.amplitude_contrast,
+        spherical_aberration_mm=config.spherical_aberration_mm if config.ctf else 0.0,
+        amplitude_contrast=config.amplitude_contrast if config.ctf else 1.0,
     )

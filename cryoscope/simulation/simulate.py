@@ -71,7 +71,14 @@ class _Written:
 def draw_set(config: SimulationConfig, frames: int) -> DrawnSet:
     """Draw frames, poses, CTF and half-sets of all particles."""
     rng = generator(config.seed, "frames")
-    frame = draw_frames(config.distribution, config.particles, frames, rng, states=config.states)
+    frame = draw_frames(
+        config.distribution,
+        config.particles,
+        frames,
+        rng,
+        states=config.states,
+        maxima=config.maxima,
+    )
     return DrawnSet(
         frame, draw_poses(config), draw_ctf(config), draw_half_sets(config), optics_of(config)
     )
@@ -252,11 +259,12 @@ def _write_star(
         written.image_of_particle,
         table=folder.star,
     )
+    shift_A = drawn.poses.shift_A if config.known_shifts else np.zeros_like(drawn.poses.shift_A)
     particles = Particles(
         images=images,
         optics=(drawn.optics,),
         ctf=drawn.ctf,
-        poses=drawn.poses,
+        poses=Poses(drawn.poses.rotation, shift_A),
         half_set=drawn.half_set,
         uid=written.image_names,
         source=ParticleSource(folder.star, np.arange(config.particles, dtype=np.int64)),

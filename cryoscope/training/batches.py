@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryoscope.data import Particles
-from cryoscope.models.interfaces import Batch
+from cryoscope.data import Latents, Particles
+from cryoscope.models.heads import Posterior
+from cryoscope.models.interfaces import Batch, HeterogeneityModel
 from cryoscope.physics.ctf import ctf_table
 from cryoscope.physics.fourier import Band
 
@@ -78,3 +79,38 @@ class TrainingSet:
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of the particles in an epoch; the same for the same seed, on any machine."""
     return np.random.default_rng([seed, epoch]).permutation(count).astype(np.int64)
+
+
+@torch.no_grad()
+def encode_set(
+    model: HeterogeneityModel,
+    data: TrainingSet,
+    rows: NDArray[np.int64] | None = None,
+    chunk: int = 1024,
+) -> Posterior:
+    """Posteriors of the particles at ``rows`` (None: all), in that order, in CPU memory."""
+    index = np.arange(len(data)) if rows is None else rows
+    found = [
+        model.encode(data.batch(index[start : start + chunk]))
+        for start in range(0, len(index), chunk)
+    ]
+
+    def joined(parts: list[Tensor | None]) -> Tensor | None:
+        known = [part.cpu() for part in parts if part is not None]
+        return torch.cat(known) if known else None
+
+    mean = torch.cat([part.mean.cpu() for part in found])
+    log_var = joined([part.log_var for part in found])
+    return Posterior(mean, log_var, joined([part.shift_A for part in found]))
+
+
+def to_latents(
+    posterior: Posterior, uid: NDArray[np.str_], *, run_id: str = "", epoch: int = 0
+) -> Latents:
+    """Posteriors as the record that is kept and shown."""
+
+    def plain(values: Tensor | None) -> NDArray[np.float32] | None:
+        return None if values is None else values.numpy()
+
+    log_var, shift_A = plain(posterior.log_var), plain(posterior.shift_A)
+    return Latents(posterior.mean.numpy(), log_var, uid, run_id, epoch, shift_A)

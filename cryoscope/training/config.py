@@ -7,16 +7,37 @@ not import torch.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from cryoscope.data import InputError
+from cryoscope.training.model_config import (
+    STRICT,
+    BeadConfig,
+    DeformerConfig,
+    EncoderConfig,
+    LatentConfig,
+    PoseConfig,
+    RestraintConfig,
+)
 
-STRICT = ConfigDict(extra="forbid")
-
-Widths = tuple[Annotated[int, Field(ge=1)], ...]
+__all__ = [
+    "BeadConfig",
+    "DataConfig",
+    "DeformerConfig",
+    "EncoderConfig",
+    "LatentConfig",
+    "LossConfig",
+    "OptimiserConfig",
+    "PhaseConfig",
+    "PoseConfig",
+    "RestraintConfig",
+    "TrainConfig",
+    "config_from_json",
+    "config_to_json",
+]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -25,6 +46,23 @@ class DataConfig:
 
     particles: str = Field(default="", description="Particle file (.star)")
     structure: str = Field(default="", description="Reference atomic model (.pdb, .cif)")
+    consensus_map: str = Field(
+        default="", description="Consensus map of these poses (.mrc), for the automatic low-pass"
+    )
+    subset: Literal["all", "half1", "half2"] = Field(
+        default="all", description="Train on all particles, or on one half-set"
+    )
+    held_out: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the particles that is never trained on, to measure the fit by",
+    )
+    control: Literal["none", "noise"] = Field(
+        default="none",
+        description="noise: every image is replaced by noise of the same spectrum; nothing may "
+        "then move",
+    )
     box_size_px: int = Field(
         default=0,
         ge=0,
@@ -40,7 +78,10 @@ class DataConfig:
         default="auto", description="Protein bright or dark in the images; auto = detected"
     )
     low_pass_A: float = Field(
-        default=0.0, ge=0, description="Finest resolution trained; 0 = Nyquist"
+        default=0.0,
+        ge=0,
+        description="Finest resolution trained; 0 = where the FSC between the structure and the "
+        "consensus map falls to 0.5, or Nyquist without a map",
     )
     structure_origin: Literal["auto", "centre", "corner"] = Field(
         default="auto",
@@ -54,119 +95,35 @@ class DataConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class BeadConfig:
-    """How the structure becomes beads, and what a bead looks like."""
-
-    coarse_grain: Literal["CA"] = Field(default="CA", description="One bead per residue")
-    centre: Literal["CA", "mass"] = Field(
-        default="mass",
-        description="Bead at the CA, or at the residue's centre carried by the CA frame",
-    )
-    amplitude: Literal["electrons", "form-factor"] = Field(
-        default="form-factor", description="Bead mass: electrons Z, or electron scattering f_e(0)"
-    )
-    b_factor_A2: float = Field(
-        default=60.0,
-        ge=0,
-        description="Blur of every atom, exp(-B k^2 / 4), on top of the residue's size",
-    )
-
-
-@dataclass(frozen=True, config=STRICT)
-class EncoderConfig:
-    """Network from image to latent."""
-
-    kind: Literal["bead-view", "fourier-mlp"] = Field(
-        default="bead-view",
-        description="What the encoder sees: bead-view, the image at the place of every bead of the "
-        "reference; fourier-mlp, the image's Fourier coefficients whatever the pose",
-    )
-    widths: Widths = Field(default=(512, 256, 128), description="Hidden widths")
-    resolution_A: float = Field(
-        default=6.0, ge=0, description="fourier-mlp: finest resolution it sees; 0 = Nyquist"
-    )
-    windows_A: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(4.0,),
-        min_length=1,
-        description="bead-view: widths of the windows around each bead",
-    )
-
-
-@dataclass(frozen=True, config=STRICT)
-class LatentConfig:
-    """The latent variable."""
-
-    dim: int = Field(default=8, ge=1, le=128, description="Number of latent dimensions")
-    kind: Literal["gaussian", "deterministic"] = Field(
-        default="gaussian", description="Gaussian posterior with KL, or a plain autoencoder"
-    )
-    free_bits: float = Field(
-        default=0.0, ge=0, description="KL below this many nats per dim is free"
-    )
-
-
-@dataclass(frozen=True, config=STRICT)
-class DeformerConfig:
-    """Network from latent to deformation."""
-
-    kind: Literal["offset-mlp"] = Field(
-        default="offset-mlp", description="z -> one offset per bead"
-    )
-    modes: int = Field(
-        default=32, ge=0, description="Slow collective modes added to the free offsets; 0 = none"
-    )
-    mode_scale_A: float = Field(
-        default=1.0, gt=0, description="RMS motion of a unit step along the softest mode"
-    )
-    widths: Widths = Field(default=(256, 512), description="Hidden widths")
-    remove_net_motion: bool = Field(
-        default=False, description="Project out net translation and rotation of the deformation"
-    )
-
-
-@dataclass(frozen=True, config=STRICT)
-class RestraintConfig:
-    """One pair potential: which pairs, what shape, which weight."""
-
-    pairs: Literal["bonds", "elastic", "clash"] = Field(
-        default="bonds", description="Which bead pairs"
-    )
-    shape: Literal["quadratic", "robust", "log", "repulsive"] = Field(
-        default="quadratic", description="Energy of a pair as a function of its distance"
-    )
-    weight: float = Field(
-        default=1.0, ge=0, description="Weight against the log-likelihood, per A^2"
-    )
-    cutoff_A: float = Field(
-        default=12.0, gt=0, description="Pairs closer than this in the reference"
-    )
-    width_A: float = Field(
-        default=1.0, gt=0, description="Robust: strain beyond which a pair gives way"
-    )
-    release_fraction: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Elastic: share of the pairs, those that vary most, that is set free",
-    )
-
-    @model_validator(mode="after")
-    def _shape_fits_pairs(self) -> Self:
-        if (self.pairs == "clash") != (self.shape == "repulsive"):
-            raise ValueError("clashes, and only clashes, are repulsive")
-        return self
-
-
-@dataclass(frozen=True, config=STRICT)
 class LossConfig:
-    """Data term, its scale, and the prior."""
+    """Data term, its scale, and the priors."""
 
+    data: Literal["likelihood", "l2-sum", "l2-mean", "ncc"] = Field(
+        default="likelihood",
+        description="Gaussian log-likelihood in nats, squared differences summed or averaged over "
+        "pixels, or cryoSTAR's normalised correlation",
+    )
+    scale: Literal["image", "global", "none"] = Field(
+        default="image",
+        description="Intensity of the model: the best for each image, one learned for all, or one "
+        "for all that stays as it fits the first images",
+    )
+    data_weight: float = Field(default=1.0, gt=0, description="Weight of the data term")
+    whiten: bool = Field(
+        default=True, description="Weight each resolution shell by its noise power"
+    )
+    ctf_envelope_A2: float = Field(
+        default=0.0, ge=0, description="B-factor of a CTF envelope, exp(-B k^2 / 4)"
+    )
     kl_weight: float = Field(default=1.0, ge=0, description="Weight of the KL divergence in nats")
     kl_warmup_steps: int = Field(
         default=500, ge=0, description="Steps over which the KL weight rises"
     )
-    whiten: bool = Field(
-        default=True, description="Weight each resolution shell by its noise power"
+    centring_weight: float = Field(
+        default=0.0, ge=0, description="Weight of the mean square of the centre's coordinates, A^2"
+    )
+    mode_prior_weight: float = Field(
+        default=0.0, ge=0, description="Weight of (mode coefficient x eigenvalue)^2"
     )
     restraints: tuple[RestraintConfig, ...] = Field(default=(), description="Pair potentials")
 
@@ -179,10 +136,26 @@ class LossConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
+class PhaseConfig:
+    """A stretch of training before the main one."""
+
+    kind: Literal["zero-init", "warm-up"] = Field(
+        default="warm-up",
+        description="zero-init: until nothing is deformed; warm-up: everything is trained, then "
+        "the coordinates go back to where they began",
+    )
+    epochs: float = Field(default=1.0, gt=0, description="Length, in passes through the particles")
+    tolerance_A2: float = Field(
+        default=1e-3, gt=0, description="zero-init: mean square deformation at which it ends early"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
 class OptimiserConfig:
     """How the parameters move, and for how long."""
 
-    learning_rate: float = Field(default=1e-3, gt=0, description="AdamW's peak learning rate")
+    kind: Literal["adamw", "adam"] = Field(default="adamw", description="Optimiser")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate")
     final_learning_rate: float = Field(
         default=2e-5, ge=0, description="Reached by a cosine at the end"
     )
@@ -203,14 +176,16 @@ class TrainConfig:
     preset: str = Field(
         default="cryoscope-default", description="Preset this configuration started from"
     )
-    model: str = Field(default="bead-vae", description="Registered model")
+    model: str = Field(default="atomic", description="Registered model")
     data: DataConfig = DataConfig()
     beads: BeadConfig = BeadConfig()
     encoder: EncoderConfig = EncoderConfig()
     latent: LatentConfig = LatentConfig()
+    pose: PoseConfig = PoseConfig()
     deformer: DeformerConfig = DeformerConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
+    phases: tuple[PhaseConfig, ...] = Field(default=(), description="Stretches before the main one")
     seed: int = Field(default=0, ge=0, description="Seed of weights, order and latent noise")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(default=0, ge=0, description="CPU threads of the trainer; 0 = chosen")

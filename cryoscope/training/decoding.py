@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 from cryoscope.data import InputError, Optics, Provenance, Structure, Volume
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.io.structures import read_structure
-from cryoscope.models.coarse_grain import coarse_grain
+from cryoscope.models.back_mapping import BackMapping
+from cryoscope.models.coarse_grain import Beads, beads_for
 from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.models.registry import make_model
 from cryoscope.physics.fourier import make_band
@@ -33,26 +35,45 @@ class Decoder:
         self,
         model: HeterogeneityModel,
         optics: Optics,
-        structure: Structure,
+        beads: Beads,
         run_id: str,
         epoch: int = 0,
     ) -> None:
-        self.model, self.optics, self.structure = model, optics, structure
+        self.model, self.optics, self.beads = model, optics, beads
         self.run_id, self.epoch = run_id, epoch
 
     @property
+    def trace_structure(self) -> Structure:
+        """The atoms of the backbone trace (CA, P or C1') at rest."""
+        return self.beads.structure
+
+    @property
+    def atom_structure(self) -> Structure:
+        """The heavy atoms of :meth:`atoms_A` at rest."""
+        return self.beads.atoms
+
+    @property
     def bead_count(self) -> int:
-        """Anchors per structure."""
+        """Residues in the trace."""
         return len(self.model.reference_A)
 
     @property
     def reference_A(self) -> NDArray[np.float32]:
-        """(beads, 3) CA positions at rest."""
+        """(residues, 3) trace at rest."""
         return np.asarray(self.model.reference_A.cpu().numpy())
+
+    @cached_property
+    def _back_mapping(self) -> BackMapping:
+        return BackMapping(self.beads)
+
+    @torch.no_grad()
+    def atoms_A(self, z: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(states, d) latents -> (states, n, 3) all heavy atoms; errors as :meth:`coords_A`."""
+        return self._back_mapping(self.model.positions(self._states(z)).cpu().numpy())
 
     @torch.no_grad()
     def coords_A(self, z: NDArray[np.floating], chunk: int = 1024) -> NDArray[np.float32]:
-        """(states, d) latents -> (states, beads, 3) CA positions.
+        """(states, d) latents -> (states, residues, 3) positions of the trace.
 
         Raises
         ------
@@ -95,13 +116,13 @@ def load_decoder(run_path: str | Path) -> Decoder:
     run = RunFolder.open(run_path)
     config: TrainConfig = config_from_json(run.config(), file=str(run.path / "config.json"))
     structure = read_structure(run.reference_path)
-    beads = coarse_grain(
-        structure, centre=config.beads.centre, amplitude=config.beads.amplitude, file=str(run.path)
-    )
+    beads = beads_for(structure, config.beads, str(run.path))
     optics = run.optics()
-    band = make_band(optics.box_size_px, optics.pixel_size_A, config.data.low_pass_A, with_dc=False)
+    # The low-pass that was trained with, which the settings may have left to be found.
+    low_pass_A = float(run.info().get("low_pass_A", config.data.low_pass_A))
+    band = make_band(optics.box_size_px, optics.pixel_size_A, low_pass_A, with_dc=False)
     arrays, meta = run.load_checkpoint()
     model = make_model(config.model, beads, band, torch.ones(len(band)), config)
     unpack_model(arrays, model, str(run.path))
     model.eval()
-    return Decoder(model, optics, structure, run.run_id, int(meta.get("epoch", -1)))
+    return Decoder(model, optics, beads, run.run_id, int(meta.get("epoch", -1)))

@@ -22,8 +22,9 @@ class Progress:
 class RunStarted:
     """Training starts (or goes on, at ``step``).
 
-    ``remark`` says in one line what the user should know: residues that are not modelled, damaged
-    checkpoints that were passed over; empty for nothing.
+    ``remark`` says in one line what the user should look at: residues that are not modelled,
+    damaged checkpoints that were passed over; empty for nothing. ``report`` says what became of the
+    structure and how the low-pass was found, a line each.
     """
 
     run_id: str
@@ -36,6 +37,7 @@ class RunStarted:
     box_size_px: int
     pixel_size_A: float
     remark: str = ""
+    report: str = ""
     kind: Literal["run_started"] = "run_started"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from cryoscope.data import InputError, Latents
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.models.interfaces import HeterogeneityModel
-from cryoscope.training.batches import TrainingSet, epoch_order
+from cryoscope.training.batches import TrainingSet, encode_set, epoch_order, to_latents
 from cryoscope.training.checkpoints import pack_state, unpack_state
 from cryoscope.training.config import TrainConfig
 from cryoscope.training.events import (
@@ -23,6 +24,7 @@ from cryoscope.training.events import (
     StepDone,
     TrainEvent,
 )
+from cryoscope.training.phases import MAIN, PhasePlan
 from cryoscope.training.prepare import Prepared
 
 #: Encoding a batch takes about this share of a step; all particles are encoded at a checkpoint
@@ -46,14 +48,14 @@ class Loop:
         self.data = TrainingSet(prepared.particles, band, prepared.contrast, device)
         self.generator = torch.Generator(device="cpu").manual_seed(config.seed)
         settings = config.optimiser
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.batch_size = min(settings.batch_size, len(self.data))
-        self.steps_per_epoch = math.ceil(len(self.data) / self.batch_size)
+        trained = [part for part in self.model.parameters() if part.requires_grad]
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.kind]
+        decay = settings.weight_decay
+        self.optimiser = kind(trained, lr=settings.learning_rate, weight_decay=decay, fused=True)
+        self.rows = prepared.train_rows
+        self.batch_size = min(settings.batch_size, len(self.rows))
+        self.steps_per_epoch = math.ceil(len(self.rows) / self.batch_size)
+        self.phases = PhasePlan(config.phases, self.steps_per_epoch)
         self.step, self.trained_s = 0, 0.0
         self.unreported = 0
         self._skipped: list[str] = []
@@ -68,7 +70,7 @@ class Loop:
     def _warm_up(self) -> None:
         """Compile the kernels on a few images, so that training time is training."""
         self.model.eval()
-        batch = self.data.batch(np.arange(min(2, len(self.data))))
+        batch = self.data.batch(self.rows[:2])
         losses = self.model.losses(batch, torch.Generator().manual_seed(0))
         torch.stack([term.sum() for term in losses.terms.values()]).sum().backward()
         self.optimiser.zero_grad(set_to_none=True)
@@ -83,14 +85,15 @@ class Loop:
         """Steps of the whole run; an estimate where the run is limited by time."""
         if self.config.optimiser.minutes > 0:
             return max(self.step, int(self.step / max(self.fraction, 1e-6))) if self.step else 0
-        return self.config.optimiser.epochs * self.steps_per_epoch
+        return self.phases.main_begin + self.config.optimiser.epochs * self.steps_per_epoch
 
     @property
     def fraction(self) -> float:
-        """How much of the run is done, 0 to 1."""
+        """How much of the main phase is done, 0 to 1; it is what limits the run."""
         if self.config.optimiser.minutes > 0:
             return min(1.0, self.trained_s / (60 * self.config.optimiser.minutes))
-        return min(1.0, self.step / self.total_steps)
+        begin = self.phases.main_begin
+        return min(1.0, max(0, self.step - begin) / (self.total_steps - begin))
 
     @property
     def finished(self) -> bool:
@@ -104,10 +107,11 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         batch = self.data.batch(index)
-        losses = self.model.losses(batch, self.generator)
+        losses = self.model.losses(batch, self.generator, self.phases.kind)
         means = {name: term.mean() for name, term in losses.terms.items()}
-        weighted = {**means, "kl": means["kl"] * self._kl_weight()}
-        total = torch.stack(list(weighted.values())).sum()
+        weights = {"kl": self._kl_weight()}
+        weighted = [value * weights.get(name, 1.0) for name, value in means.items()]
+        total = torch.stack(weighted).sum()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         if self.config.optimiser.gradient_clip > 0:
@@ -118,9 +122,18 @@ class Loop:
         self.latents[index] = losses.posterior.mean.detach().cpu().numpy()
         self._add(means, total, losses.motion_A2)
         self.step += 1
+        self._end_phase(losses.motion_A2)
         seconds = time.perf_counter() - begin
         self.trained_s += seconds
         self._report_s += seconds
+
+    def _end_phase(self, motion_A2: torch.Tensor) -> None:
+        """What is done where a phase ends with this step."""
+        if self.phases.kind == MAIN:
+            return
+        if self.phases.after(self.step, float(motion_A2.mean())) == "warm-up":
+            self.model.reset_coordinates()
+            self.optimiser.state.clear()  # its moments belong to the way that was undone
 
     def report(self) -> StepDone:
         """Means since the last report.
@@ -162,24 +175,24 @@ class Loop:
             contrast=self.prepared.contrast,
             box_size_px=optics.box_size_px,
             pixel_size_A=optics.pixel_size_A,
-            remark=" ".join(filter(None, [self._left_out(), *self._skipped])),
+            remark=" ".join(self._warnings()),
+            report="\n".join(self.prepared.report),
         )
 
-    def _left_out(self) -> str:
-        """What of the structure has no bead, in one line."""
-        skipped = self.prepared.beads.skipped
-        if not skipped:
-            return ""
-        names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+    def _warnings(self) -> list[str]:
+        """What the user should look at: residues without a bead, damaged checkpoints."""
+        left_out = len(self.prepared.beads.skipped)
+        if left_out == 0:
+            return self._skipped
         file = Path(self.config.data.structure).name
-        count = f"{len(skipped):,} residue{'s' if len(skipped) > 1 else ''}"
-        return f"{file}: {count} without a CA atom left out of the model ({names})"
+        names = ", ".join(self.prepared.beads.skipped[:5]) + (", ..." if left_out > 5 else "")
+        count = f"{left_out:,} residue{'s' if left_out > 1 else ''}"
+        return [f"{file}: {count} left out of the model ({names})", *self._skipped]
 
     def save_live(self, run: RunFolder) -> LatentsReady:
         """Write the latents as the last step that saw each particle left them."""
-        latents = Latents(
-            self.latents.copy(), None, self.prepared.particles.uid, run.run_id, self.epoch
-        )
+        uid = self.prepared.particles.uid
+        latents = Latents(self.latents.copy(), None, uid, run.run_id, self.epoch)
         path = run.save_latents(latents, live=True)
         return LatentsReady(str(path), self.epoch, self.step, live=True)
 
@@ -190,15 +203,15 @@ class Loop:
         is now; else the live latents are written.
         """
         if self.finished or self._encoding_is_quick():
-            mean, log_var = self.encode_all()
-            self.latents = mean
-            latents = Latents(mean, log_var, self.prepared.particles.uid, run.run_id, self.epoch)
+            found = self.encode_all()
+            self.latents = np.asarray(found.z)
+            latents = replace(found, run_id=run.run_id)
             path = run.save_latents(latents, live=False)
             yield LatentsReady(str(path), self.epoch, self.step, live=False)
         else:
             yield self.save_live(run)
         arrays = pack_state(self.model, self.optimiser, self.generator)
-        meta = {"trained_s": self.trained_s, "epoch": self.epoch}
+        meta = {"trained_s": self.trained_s, "epoch": self.epoch, **self.phases.state()}
         path = run.save_checkpoint(self.step, arrays, meta)
         yield CheckpointSaved(str(path), self.step)
 
@@ -212,28 +225,23 @@ class Loop:
         arrays, meta = run.load_checkpoint()
         unpack_state(arrays, self.model, self.optimiser, self.generator, str(run.path))
         self.step, self.trained_s = int(meta["step"]), float(meta["trained_s"])
+        self.phases.restore(meta)
         self._skipped = [f"Passed over a damaged checkpoint: {why}" for why in meta["skipped"]]
         if run.latent_epochs():
             saved = run.load_latents().z
             if saved.shape == self.latents.shape:
                 self.latents = np.array(saved)
 
-    @torch.no_grad()
-    def encode_all(self, chunk: int = 1024) -> tuple[np.ndarray, np.ndarray | None]:
-        """Posterior means and log-variances of all particles."""
-        means, log_vars = [], []
-        for start in range(0, len(self.data), chunk):
-            index = np.arange(start, min(start + chunk, len(self.data)))
-            posterior = self.model.encode(self.data.batch(index))
-            means.append(posterior.mean.cpu().numpy())
-            if posterior.log_var is not None:
-                log_vars.append(posterior.log_var.cpu().numpy())
-        return np.concatenate(means), np.concatenate(log_vars) if log_vars else None
+    def encode_all(self) -> Latents:
+        """Latents of all particles by the model as it is now."""
+        posterior = encode_set(self.model, self.data)
+        return to_latents(posterior, self.prepared.particles.uid, epoch=self.epoch)
 
     def _next_index(self) -> np.ndarray:
         epoch, place = divmod(self.step, self.steps_per_epoch)
         if self._order[0] != epoch:
-            self._order = (epoch, epoch_order(len(self.data), self.config.seed, epoch))
+            order = epoch_order(len(self.rows), self.config.seed, epoch)
+            self._order = (epoch, self.rows[order])
         start = place * self.batch_size
         return self._order[1][start : start + self.batch_size]
 

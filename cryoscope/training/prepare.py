@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryoscope.data import InputError, Optics, Particles, Structure
+from cryoscope.io.mrc import read_volume
 from cryoscope.io.particle_cache import CacheSpec, cached_particles, open_or_build_cache
 from cryoscope.io.relion import read_particles
 from cryoscope.io.structures import read_structure
-from cryoscope.models.coarse_grain import Beads, coarse_grain
-from cryoscope.models.densities import BeadDensity, BeadShape
-from cryoscope.models.likelihood import image_scale, match_data
+from cryoscope.models.coarse_grain import Beads, beads_for
+from cryoscope.models.densities import make_density_shape
 from cryoscope.physics.fourier import Band, make_band
-from cryoscope.physics.masks import soft_disc
-from cryoscope.training.batches import TrainingSet
 from cryoscope.training.config import TrainConfig
+from cryoscope.training.consensus import (
+    LARGEST_BOX_PX,
+    SMALLEST_BOX_PX,
+    automatic_low_pass,
+    training_box_px,
+)
+from cryoscope.training.statistics import detect_contrast, noise_power
+from cryoscope.training.subsets import training_rows, with_noise_images
 
 #: Particles looked at to find the noise spectrum and the sign of the contrast.
 SAMPLE_SIZE = 512
-#: Bounds of the automatic training box.
-FINEST_PIXEL_A, SMALLEST_BOX_PX, LARGEST_BOX_PX = 1.5, 16, 128
+#: Sampling no finer than this is chosen by itself.
+FINEST_PIXEL_A = 1.5
+#: Beads are compared with a map at the widths they have at this sampling.
+BEAD_PIXEL_A = 1.5
 
 #: Share of the residues that may lie outside the box.
 MOST_OUTSIDE = 0.1
@@ -48,6 +57,12 @@ class Prepared:
         (m,) noise variance of each coefficient of ``band``.
     contrast
         +1 protein bright, -1 protein dark; images are multiplied by it when they are read.
+    train_rows
+        (M,) the particles that are trained on, in rising order.
+    low_pass_A
+        Finest resolution of ``band``; 0 = Nyquist.
+    report
+        What became of the structure, and how the low-pass was found: a sentence each.
     """
 
     particles: Particles
@@ -56,6 +71,9 @@ class Prepared:
     band: Band
     noise_power: Tensor
     contrast: int
+    train_rows: NDArray[np.int64]
+    low_pass_A: float
+    report: tuple[str, ...]
 
     @property
     def optics(self) -> Optics:
@@ -88,14 +106,14 @@ def prepare(
     structure = place_structure(
         read_structure(model_file), original.optics[0], config.data.structure_origin, model_file
     )
-    beads = coarse_grain(
-        structure, centre=config.beads.centre, amplitude=config.beads.amplitude, file=model_file
-    )
+    beads = beads_for(structure, config.beads, model_file)
     _refuse_outside(beads, original.optics[0], model_file)
-    box_px = _training_box_px(config, original, star)
+    radius_A = _radius_A(config, beads, original)
+    low_pass_A, remark = _low_pass(config, beads, original)
+    box_px = _training_box_px(config, original, star, low_pass_A)
     spec = CacheSpec(
         box_size_px=box_px,
-        particle_radius_A=_radius_A(config, beads, original),
+        particle_radius_A=radius_A,
         contrast=1,
     )
     folder = Path(config.data.cache_dir or star.parent / "cryoscope-cache")
@@ -108,7 +126,7 @@ def prepare(
     )
     particles = cached_particles(original, cached)
     optics = particles.optics[0]
-    band = make_band(optics.box_size_px, optics.pixel_size_A, config.data.low_pass_A, with_dc=False)
+    band = make_band(optics.box_size_px, optics.pixel_size_A, low_pass_A, with_dc=False)
     progress("measuring noise and contrast", 0, 1)
     sample = _sample(len(particles), config.seed)
     noise = (
@@ -117,9 +135,42 @@ def prepare(
         else torch.ones(len(band))
     )
     contrast = {"bright": 1, "dark": -1}.get(config.data.contrast, 0) or detect_contrast(
-        particles.take(sample), beads, band, noise, config.beads.b_factor_A2
+        particles.take(sample), beads, band, noise, config.beads
     )
-    return Prepared(particles, structure, beads, band, noise, contrast)
+    if config.data.control == "noise":
+        particles = with_noise_images(particles, band, noise, config.seed)
+    train_rows, _ = training_rows(particles, config.data.subset, config.data.held_out, config.seed)
+    report = tuple(filter(None, [beads.report, _hetero_left_out(model_file, structure), remark]))
+    return Prepared(
+        particles, structure, beads, band, noise, contrast, train_rows, low_pass_A, report
+    )
+
+
+def _hetero_left_out(file: Path, polymer: Structure) -> str:
+    """A sentence about the waters, ions and ligands of a file, which get no bead."""
+
+    def names(structure: Structure) -> Counter[str]:
+        return Counter(map(str, structure.residue_name[structure.residue_starts()]))
+
+    lost = names(read_structure(file, keep_hetero=True)) - names(polymer)
+    if not lost:
+        return ""
+    listed = ", ".join(f"{count:,} {name}" for name, count in lost.most_common(8))
+    return f"Waters, ions and ligands are not modelled: {listed}{', ...' * (len(lost) > 8)}."
+
+
+def _low_pass(config: TrainConfig, beads: Beads, particles: Particles) -> tuple[float, str]:
+    """Finest resolution to train at (0 = Nyquist), and a sentence about how it was found."""
+    if config.data.low_pass_A > 0 or not config.data.consensus_map:
+        return config.data.low_pass_A, ""
+    file = Path(config.data.consensus_map)
+    with torch.no_grad():
+        centres_A = torch.as_tensor(beads.centre_A).float()[None]
+        density = make_density_shape(beads, config.beads).density(centres_A, BEAD_PIXEL_A)
+    found = automatic_low_pass(
+        density, beads.centre_A, read_volume(file), particles.optics[0], file=file
+    )
+    return found.resolution_A, found.remark()
 
 
 def place_structure(
@@ -170,40 +221,6 @@ def _refuse_outside(beads: Beads, optics: Optics, file: Path) -> None:
         )
 
 
-def noise_power(images: NDArray[np.float32], radius_A: float, band: Band) -> Tensor:
-    """(m,) noise variance per coefficient, averaged over shells.
-
-    The spectrum of what lies outside the particle: images times one minus a soft disc, divided by
-    the mean square of that window.
-    """
-    window = 1 - soft_disc(band.box_size_px, radius_A / band.pixel_size_A, edge_px=4)
-    if float((window > 0.5).float().mean()) < 0.02:
-        return torch.ones(len(band))  # nothing but particle in the box: the images are normalised
-    power = band.transform(torch.as_tensor(images) * window).abs().square().mean(0)
-    power = power / window.square().mean()
-    count = torch.bincount(band.shell, band.weight, band.shell_count)
-    total = torch.bincount(band.shell, band.weight * power, band.shell_count)
-    return (total / count.clamp_min(1e-6)).clamp_min(1e-3)[band.shell]
-
-
-def detect_contrast(
-    particles: Particles, beads: Beads, band: Band, noise: Tensor, b_factor_A2: float
-) -> int:
-    """+1 where the reference's projections fit the images with a positive scale, else -1.
-
-    The sign is that of the mean least-squares scale over the particles given.
-    """
-    batch = TrainingSet(particles, band, 1, torch.device("cpu")).batch(np.arange(len(particles)))
-    with torch.no_grad():
-        shape = BeadShape(beads, b_factor_A2)
-        centres = torch.as_tensor(beads.centre_A).float().expand(len(particles), -1, -1)
-        density = BeadDensity(centres, shape.amplitude, shape.sigma_A(band.pixel_size_A))
-        images = density.project(batch.rotation, band.box_size_px, band.pixel_size_A)
-        data = match_data(batch.coefficients, batch.ctf, batch.shift_A, band, noise)
-        scale = image_scale(band.transform(images), data)
-    return 1 if float(scale.mean()) >= 0 else -1
-
-
 def _named(config: TrainConfig) -> tuple[Path, Path]:
     for value, what, cure in (
         (config.data.particles, "no particles were given", "Name a RELION .star file"),
@@ -214,13 +231,21 @@ def _named(config: TrainConfig) -> tuple[Path, Path]:
     return Path(config.data.particles), Path(config.data.structure)
 
 
-def training_box_px(images_box_px: int, pixel_size_A: float) -> int:
-    """The box that ``data.box_size_px = 0`` stands for: no finer than beads need, at most 128."""
+def automatic_box_px(images_box_px: int, pixel_size_A: float, low_pass_A: float = 0.0) -> int:
+    """The box that ``data.box_size_px = 0`` stands for.
+
+    No finer than beads need, at most 128; with a low-pass the smallest that holds it.
+    """
     wanted = round(images_box_px * pixel_size_A / FINEST_PIXEL_A / 2) * 2
-    return max(SMALLEST_BOX_PX, min(wanted, LARGEST_BOX_PX, images_box_px))
+    widest = max(SMALLEST_BOX_PX, min(wanted, LARGEST_BOX_PX, images_box_px))
+    if low_pass_A <= 0:
+        return widest
+    return min(widest, training_box_px(images_box_px, pixel_size_A, low_pass_A))
 
 
-def _training_box_px(config: TrainConfig, particles: Particles, star: Path) -> int:
+def _training_box_px(
+    config: TrainConfig, particles: Particles, star: Path, low_pass_A: float
+) -> int:
     if particles.box_size_px < SMALLEST_BOX_PX:
         raise InputError(
             f"the images are {particles.box_size_px} px wide",
@@ -228,7 +253,7 @@ def _training_box_px(config: TrainConfig, particles: Particles, star: Path) -> i
             cure=f"Extract them with {SMALLEST_BOX_PX} px or more",
         )
     if config.data.box_size_px == 0:
-        return training_box_px(particles.box_size_px, particles.pixel_size_A)
+        return automatic_box_px(particles.box_size_px, particles.pixel_size_A, low_pass_A)
     if config.data.box_size_px < SMALLEST_BOX_PX:
         raise InputError(
             f"a training box of {config.data.box_size_px} px is too small",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryoscope.data import InputError
 from cryoscope.training.config import LossConfig, RestraintConfig, TrainConfig
+from cryoscope.training.published_presets import PUBLISHED
 
 DEFAULT_PRESET = "cryoscope-default"
 
@@ -24,6 +25,7 @@ _PRESETS: dict[str, tuple[str, TrainConfig]] = {
             ),
         ),
     ),
+    **PUBLISHED,
 }
 
 

@@ -126,7 +126,7 @@ class Trainer:
             if run.has_checkpoint():  # else it was killed before its first: from the beginning
                 loop.restore(run)
             run.truncate_events_after(loop.step)
-        self.decoder = Decoder(model, prepared.optics, prepared.structure, run.run_id)
+        self.decoder = Decoder(model, prepared.optics, prepared.beads, run.run_id)
         self.step = loop.step
         yield loop.started(run)
         due_report = time.monotonic() + REPORT_S
@@ -196,6 +196,7 @@ def _new_run(
         "box_size_px": optics.box_size_px,
         "pixel_size_A": optics.pixel_size_A,
         "contrast": prepared.contrast,
+        "low_pass_A": prepared.low_pass_A,
         "skipped_residues": list(prepared.beads.skipped[:1000]),
     }
     return RunFolder.create(path, config_to_json(config), info)

@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from timing import median_ms
 
-from cryoscope.models.restraints import (
-    ClashPotential,
-    PairPotential,
-    clash_energy_reference,
-    elastic_pairs,
-    pair_energy_reference,
-)
+from cryoscope.models.pair_energies import clash_energy_reference, pair_energy_reference
+from cryoscope.models.pair_lists import elastic_pairs
+from cryoscope.models.restraints import ClashPotential, PairPotential
 from cryoscope.physics.fourier import make_band, rfft2_centred
 from cryoscope.physics.projectors import project_dense, project_splat
 
 
-def row(name: str, ours: float, theirs: float, unit: str = "ms") -> None:
+def row(name: str, ours: float, theirs: float, unit: str = "ms", note: str = "") -> None:
     """One line of the table."""
-    print(f"{name:58s}{ours:10.3f} {theirs:10.3f} {unit:6s}{theirs / ours:7.1f}x")
+    print(f"{name:58s}{ours:10.3f} {theirs:10.3f} {unit:6s}{theirs / ours:7.1f}x  {note}".rstrip())
 
 
 def backward(value: torch.Tensor) -> None:
@@ -34,16 +31,32 @@ def backward(value: torch.Tensor) -> None:
 
 
 def projectors() -> None:
-    """Local splat against the dense separable GEMM, forward and backward, per image."""
-    for box, pixel_size_A, count in ((64, 1.6, 214), (128, 1.0, 214), (128, 3.0, 1000)):
-        batch = 32
+    """Local splat against the dense separable GEMM, forward and backward, per image.
+
+    Beside the times: the largest difference of images and of gradients, as a share of the largest
+    value.
+    """
+    sizes = ((64, 1.6, 214, 64), (128, 1.0, 214, 32), (128, 3.0, 1000, 16), (128, 3.0, 5000, 4))
+    for box, pixel_size_A, count, batch in sizes:
         xy_A = ((torch.rand(batch, count, 2) - 0.5) * box * pixel_size_A * 0.6).requires_grad_()
         mass, sigma_A = torch.ones(count), torch.full((count,), 2.0)
         arguments = (xy_A, mass, sigma_A, box, pixel_size_A)
         fast = median_ms(lambda a=arguments: backward(project_splat(*a)))  # type: ignore[misc]
         dense = median_ms(lambda a=arguments: backward(project_dense(*a)))  # type: ignore[misc]
-        name = f"project {count} beads, {box} px, {pixel_size_A} A/px, per image"
-        row(name, fast / batch, dense / batch)
+        name = f"project {count:,} beads, {box} px, {pixel_size_A} A/px, per image"
+        image, gradient = projector_differences(xy_A, arguments)
+        row(name, fast / batch, dense / batch, note=f"differ by {image:.0e}, {gradient:.0e}")
+
+
+def projector_differences(xy_A: torch.Tensor, arguments: Any) -> tuple[float, float]:
+    """Largest difference of images, and of gradients of a random sum of their pixels."""
+    images, gradients = [], []
+    weight = torch.randn(len(xy_A), arguments[3], arguments[3])
+    for project in (project_splat, project_dense):
+        images.append(project(*arguments))
+        gradients.append(torch.autograd.grad((images[-1] * weight).sum(), xy_A)[0])
+    parts = [abs(a - b).max() / b.abs().max() for a, b in (images, gradients)]
+    return float(parts[0]), float(parts[1])
 
 
 def restraints() -> None:
@@ -60,13 +73,13 @@ def restraints() -> None:
     row(
         f"elastic network, {len(pairs):,} pairs x 64",
         median_ms(lambda: backward(elastic(coords))),
-        median_ms(lambda: backward(pair_energy_reference(coords, *plain))),
+        median_ms(lambda: backward(pair_energy_reference(coords, *plain)[0])),
     )
     clash = ClashPotential(bonded)
     row(
         "clashes, all pairs x 64",
         median_ms(lambda: backward(clash(coords))),
-        median_ms(lambda: backward(clash_energy_reference(coords, clash.bonded, 4.0))),
+        median_ms(lambda: backward(clash_energy_reference(coords, clash.bonded, 4.0)[0])),
     )
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from cryoscope.data import CTFParams, Optics
@@ -52,20 +51,3 @@ def test_gradients_are_numerically_right() -> None:
         lambda p: log_likelihood_gain(BAND.transform(p), data), projection, atol=1e-4, rtol=1e-3
     )
     assert projection.grad is None
-
-
-@pytest.mark.parametrize("kind", ["gaussian", "deterministic"])
-def test_posteriors(kind: str) -> None:
-    from cryoscope.models.heads import LatentHead
-
-    head = LatentHead(4, kind)
-    posterior = head(torch.randn(10, head.input_count))
-    draw = posterior.sample(torch.Generator().manual_seed(0))
-    assert draw.shape == (10, 4)
-    assert bool((posterior.kl() >= 0).all())
-    assert torch.equal(draw, posterior.mean) == (kind == "deterministic")
-    if kind == "gaussian":
-        assert posterior.log_var is not None
-        normal = torch.distributions.Normal(posterior.mean, (0.5 * posterior.log_var).exp())
-        exact = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0, 1)).sum(1)
-        assert torch.allclose(posterior.kl(), exact, atol=1e-4)

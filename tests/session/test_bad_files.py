@@ -12,7 +12,7 @@ from cryoscope.data import Provenance, Volume
 from cryoscope.io.mrc import write_volume
 from cryoscope.session import RunStatus, Session, actions
 from cryoscope.session.thread_runner import ThreadRunner
-from tests.damage import BOX_PX, INPUT, double_stranded, edit, files, overwrite
+from tests.damage import BOX_PX, INPUT, edit, files, overwrite, without_anchors
 
 PATIENCE_S = 120.0
 # Poses and sound images are needed only to train.
@@ -109,6 +109,6 @@ def test_training_in_the_window(case: str, here: Path, session: Session) -> None
 
 
 def test_what_is_left_out_is_said_in_the_window(here: Path, session: Session) -> None:
-    double_stranded(here)
+    without_anchors(here)
     said = trained_in_the_window(here, session)
-    assert "warning: reference.pdb: 7 residues without a CA atom" in said
+    assert "warning: reference.pdb: 7 residues left out of the model" in said

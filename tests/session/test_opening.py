@@ -107,11 +107,11 @@ def test_one_bad_file_does_not_keep_the_rest_out(session: Session, tmp_path: Pat
 
 def test_a_structure_without_ca(session: Session, tmp_path: Path) -> None:
     atoms = structure()
-    atoms.atom_name[:] = "P"
-    write_structure(tmp_path / "rna.pdb", atoms)
-    actions.open_files(session, [tmp_path / "rna.pdb"])
+    atoms.atom_name[:] = "S"
+    write_structure(tmp_path / "ligand.pdb", atoms)
+    actions.open_files(session, [tmp_path / "ligand.pdb"])
     assert actions.wait(session, 60)
-    assert "no CA atom" in error(session)
+    assert "no residue has a CA" in error(session)
 
 
 def test_a_run_that_was_killed_before_its_first_latents(session: Session, tmp_path: Path) -> None:

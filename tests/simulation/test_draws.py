@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from cryoscope.data import InputError
+from cryoscope.physics.ctf import ctf, ctf_table
 from cryoscope.simulation.config import SimulationConfig
 from cryoscope.simulation.distributions import DISTRIBUTIONS, draw_frames
-from cryoscope.simulation.optics_draw import draw_ctf, draw_half_sets, draw_poses
+from cryoscope.simulation.optics_draw import draw_ctf, draw_half_sets, draw_poses, optics_of
 
 CONFIG = SimulationConfig(structures=("a.pdb",), particles=20_001, seed=4)
 
@@ -43,6 +45,20 @@ def test_shapes_of_the_distributions() -> None:
     assert np.count_nonzero(shares("discrete")) == 5
 
 
+def test_groups_are_where_they_are_asked_for() -> None:
+    rng = np.random.default_rng(2)
+    frame = draw_frames("noncontiguous", 50_000, 51, rng, maxima=(0.2, 0.8))
+    assert frame[frame < 25].mean() == pytest.approx(10, abs=0.2)
+    assert frame[frame > 25].mean() == pytest.approx(40, abs=0.2)
+
+
+def test_without_a_microscope_the_ctf_is_one() -> None:
+    config = replace(CONFIG, ctf=False, particles=3)
+    table = ctf_table(draw_ctf(config), (optics_of(config),))
+    k = torch.linspace(0.0, 0.3, 50)
+    np.testing.assert_allclose(ctf(table, k, -k).numpy(), 1.0, atol=1e-6)
+
+
 def test_impossible_distributions_are_refused() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(InputError, match="6 discrete states"):
@@ -61,13 +77,13 @@ def test_rotations_are_proper_and_uniform() -> None:
 
 
 def test_defocus_is_log_normal_within_limits() -> None:
-    ctf = draw_ctf(CONFIG)
-    mean_A = (ctf.defocus_u_A + ctf.defocus_v_A) / 2
+    drawn = draw_ctf(CONFIG)
+    mean_A = (drawn.defocus_u_A + drawn.defocus_v_A) / 2
     assert np.median(mean_A) == pytest.approx(15_000, rel=0.02)
     assert np.log(mean_A).std() == pytest.approx(0.3, rel=0.05)
     assert mean_A.min() >= 5_000 - 1e-6
     assert mean_A.max() <= 30_000 + 1e-6
-    assert (ctf.defocus_u_A >= ctf.defocus_v_A).all()
+    assert (drawn.defocus_u_A >= drawn.defocus_v_A).all()
 
 
 def test_half_sets_alternate_at_random() -> None:
@@ -94,6 +110,8 @@ def test_a_setting_changes_only_its_own_draws() -> None:
         ({"stacks": 200, "particles": 100}, "stacks for 100 particles"),
         ({"defocus_min_A": 40_000.0}, "defocus_min_A is above"),
         ({"contrast": "black"}, "'black'"),
+        ({"maxima": (0.5, 1.2)}, "maxima"),
+        ({"maxima": ()}, "maxima"),
         ({"structures": ()}, "what to project"),
         ({"trajectory": "a.dcd"}, "what to project"),
         ({"structures": (), "trajectory": "a.dcd"}, "no atom names"),

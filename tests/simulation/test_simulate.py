@@ -97,6 +97,21 @@ def test_files_fit_each_other(simulated: Path, models: Path) -> None:
     assert written["measured"]["frames"] == 3
 
 
+def test_images_without_a_microscope_and_with_shifts_untold(models: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, structures=(str(models),), ctf=False, known_shifts=False)
+    star = simulate(replace(config, particles=60, stacks=1, snr=100.0), tmp_path / "set")
+    particles, truth = read_particles(star), read_truth(star.with_name("truth.npz"))
+    assert particles.poses is not None
+    assert not particles.poses.shift_A.any()
+    assert truth.shift_A.std() > 2.0
+    told = Poses(particles.poses.rotation, truth.shift_A)
+    assert correlation(star, truth, told, particles.ctf) > 0.95
+    assert correlation(star, truth, particles.poses, particles.ctf) < 0.9
+    # plain projections of a potential are never far below zero
+    images = particles.images.read(np.arange(60))
+    assert images.min() > -0.1 * images.max()
+
+
 def test_snr_is_the_one_asked_for(simulated: Path) -> None:
     particles, truth = read_particles(simulated), read_truth(simulated.with_name("truth.npz"))
     assert truth.snr_measured == pytest.approx(4.0, rel=0.05)

@@ -12,11 +12,11 @@ from cryoscope.io.structures import read_structure
 from cryoscope.physics.fourier import make_band
 from cryoscope.training.config import TrainConfig
 from cryoscope.training.prepare import (
-    noise_power,
+    automatic_box_px,
     place_structure,
     prepare,
-    training_box_px,
 )
+from cryoscope.training.statistics import noise_power
 from tests.training.conftest import simulated_set
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_trained_on_is_said(
     ],
 )
 def test_the_automatic_box(box_px: int, pixel_size_A: float, expected: int) -> None:
-    assert training_box_px(box_px, pixel_size_A) == expected
+    assert automatic_box_px(box_px, pixel_size_A) == expected
 
 
 def test_particles_without_poses_are_refused(

@@ -67,7 +67,13 @@ class BlobModel(nn.Module):
     def decode(self, z: Tensor) -> Blob:
         return Blob(10.0 * z[:, 0].clamp(-2, 2).exp())
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> Losses:
+    def positions(self, z: Tensor) -> Tensor:
+        return self.anchors(z)
+
+    def reset_coordinates(self) -> None:
+        pass
+
+    def losses(self, batch: Batch, generator: torch.Generator, phase: str = "main") -> Losses:
         posterior = self.encode(batch)
         images = self.decode(posterior.sample(generator)).project(
             batch.rotation, self.band.box_size_px, self.band.pixel_size_A

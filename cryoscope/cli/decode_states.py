@@ -1,0 +1,122 @@
+"""What ``cryoscope decode`` writes: structures, maps and the motion of every residue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoscope.cli.console import StageProgress
+from cryoscope.data import InputError, Latents, Structure, Trajectory
+
+if TYPE_CHECKING:
+    from cryoscope.training.decoding import Decoder
+
+_CHUNK = 1024
+
+
+class StructureFormat(StrEnum):
+    """How structures are written."""
+
+    PDB = "pdb"
+    CIF = "cif"
+    DCD = "dcd"
+    NONE = "none"
+
+
+def write_states(
+    run: Path,
+    z: NDArray[np.floating],
+    out: Path,
+    *,
+    structures: StructureFormat,
+    maps: bool,
+    atoms: bool = False,
+) -> None:
+    """Decode (states, d) latents into a new folder and print what was written."""
+    from cryoscope.analysis.motion import ResidueMotion, motion_table, table_csv
+    from cryoscope.io.atomic import atomic_folder, write_text_atomic
+    from cryoscope.io.mrc import write_volume
+    from cryoscope.training.decoding import load_decoder
+
+    decoder = load_decoder(run)
+    coords_A = decoder.coords_A(z)
+    header = ",".join(["state", *(f"z{i + 1}" for i in range(z.shape[1]))])
+    rows = [",".join([str(i + 1), *(f"{v:.7g}" for v in state)]) for i, state in enumerate(z)]
+    motion = table_csv(motion_table(coords_A, decoder.trace_structure), ResidueMotion)
+    states = f"states.{structures.value}"
+    with atomic_folder(out) as folder, StageProgress() as progress:
+        write_text_atomic(folder / "states.csv", "\n".join([header, *rows]) + "\n")
+        write_text_atomic(folder / "motion.csv", motion)
+        if structures is not StructureFormat.NONE and atoms:
+            write_models(decoder.atom_structure, decoder.atoms_A(z), folder / states)
+        elif structures is not StructureFormat.NONE:
+            write_models(decoder.trace_structure, coords_A, folder / states)
+        if maps:
+            for number, state in enumerate(z, start=1):
+                write_volume(folder / f"state-{number:03d}.mrc", decoder.volume(state))
+                progress.update("maps", number, len(z))
+    print(f"latents     {out / 'states.csv'}")
+    print(f"motion      {out / 'motion.csv'} ({decoder.bead_count:,} residues)")
+    if structures is not StructureFormat.NONE:
+        kept = "heavy atoms" if atoms else "CA or P atoms"
+        print(f"structures  {out / states} ({len(z)} models, {kept})")
+    if maps:
+        box_px = decoder.optics.box_size_px
+        print(f"maps        {out / 'state-001.mrc'} to {len(z):03d}, {box_px} px")
+
+
+def write_models(structure: Structure, coords_A: NDArray[np.floating], file: Path) -> None:
+    """Write (states, n, 3) positions of a structure as .pdb, .cif, or .dcd with its .pdb.
+
+    Chains, residue numbers and insertion codes are those of ``structure``; the B-factor column
+    holds each residue's RMS motion in A.
+    """
+    from cryoscope.analysis.motion import residue_motion_A
+    from cryoscope.io.dcd import write_dcd
+    from cryoscope.io.structures import write_structure, write_trajectory
+
+    model = replace(structure, b_factor_A2=residue_motion_A(coords_A, structure))
+    if file.suffix.lower() == ".dcd":
+        write_structure(file.with_suffix(".pdb"), model.with_coords(coords_A[0]))
+        write_dcd(file, coords_A)
+    else:
+        write_trajectory(file, Trajectory(model, coords_A))
+
+
+def write_per_particle(run: Path, latents: Latents, out: Path) -> None:
+    """Write trace positions of every particle as one .npy file, NaN where there is no latent."""
+    from cryoscope.io.atomic import atomic_path
+    from cryoscope.training.decoding import load_decoder
+
+    if out.suffix.lower() != ".npy":
+        raise InputError("coordinates are written as .npy", file=out, cure="Name it so")
+    decoder = load_decoder(run)
+    shape = (len(latents), decoder.bead_count, 3)
+    with (
+        StageProgress() as progress,
+        atomic_path(out, needed_bytes=12 * shape[0] * shape[1]) as part,
+        part.open("wb") as file,
+    ):
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for begin in range(0, len(latents), _CHUNK):
+            rows = latents.z[begin : begin + _CHUNK]
+            file.write(coords_or_nan_A(decoder, rows).tobytes())
+            progress.update("decoding particles", begin + len(rows), len(latents))
+    print(f"CA or P positions of {shape[0]:,} particles x {shape[1]:,} residues in A: {out}")
+
+
+def coords_or_nan_A(decoder: Decoder, z: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N, residues, 3) little-endian positions; NaN for the rows of ``z`` that are not finite."""
+    from cryoscope.analysis.reduce import finite_rows
+
+    known = finite_rows(z)
+    coords_A = np.full((len(z), decoder.bead_count, 3), np.nan, dtype="<f4")
+    if known.any():
+        coords_A[known] = decoder.coords_A(z[known])
+    return coords_A

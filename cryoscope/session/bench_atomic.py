@@ -1,0 +1,335 @@
+"""``cryoscope bench atomic``: the published atomic methods on data whose truth is known.
+
+Every data set, run and oracle is kept below one folder: what is there already is not made again,
+and a bench that was stopped goes on where it stopped. Figures are measured anew each time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoscope.analysis.floors import DO_NOTHING, ORACLE, predictors_A
+from cryoscope.data import InputError
+from cryoscope.io.json_file import read_json_object, write_json
+from cryoscope.io.relion import read_particles
+from cryoscope.io.run_folder import RunFolder
+from cryoscope.io.structures import read_structure
+from cryoscope.session.bench_atomic_cases import (
+    DATA_SETS,
+    SCALE_OPTIONS,
+    SCALES,
+    Case,
+    epochs_of,
+)
+from cryoscope.session.bench_atomic_data import (
+    FIXTURES,
+    MadeSet,
+    Progress,
+    first_folder,
+    make_set,
+    oracle_of,
+    reference_of,
+)
+from cryoscope.session.bench_atomic_figures import (
+    coordinate_figures,
+    latent_figures,
+    latent_floors,
+    oracle_figures,
+)
+from cryoscope.session.bench_atomic_settings import differences, with_options
+from cryoscope.training.config import TrainConfig, config_to_json
+from cryoscope.training.presets import preset
+
+if TYPE_CHECKING:
+    from cryoscope.training.decoding import Decoder
+    from cryoscope.training.trainer import Trainer
+
+#: States decoded for a point of the accuracy-over-time curve, and the least time between points.
+_CURVE_STATES, _CURVE_EVERY_S = 256, 5.0
+
+
+@dataclass
+class Outcome:
+    """What came of one case: figures, floors by figure, speed; or why there are none.
+
+    ``failed``: by an error of ours; without, the case cannot run here.
+    """
+
+    case: Case
+    figures: dict[str, float] = field(default_factory=dict)
+    floors: dict[str, dict[str, float]] = field(default_factory=dict)
+    speed: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    problem: str = ""
+    failed: bool = False
+
+
+class BenchStopped(Exception):
+    """Stopped on request; the same command goes on."""
+
+
+def run(
+    cases: tuple[Case, ...],
+    scale: str,
+    out: Path,
+    *,
+    fixtures: Path = FIXTURES,
+    device: str = "auto",
+    progress: Progress = lambda stage, done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    after_each: Callable[[dict[str, Outcome]], None] = lambda outcomes: None,
+) -> dict[str, Outcome]:
+    """Run cases and measure them; a case that fails says why and the others go on.
+
+    Parameters
+    ----------
+    cases, scale
+        See :mod:`cryoscope.session.bench_atomic_cases`.
+    out
+        Folder of data sets and runs.
+    fixtures
+        Folder of the trajectories and structures that Cryoscope does not ship.
+    device
+        Of the training.
+    progress, should_stop
+        Told what is done; asked whether to end.
+    after_each
+        Given all outcomes so far.
+
+    Raises
+    ------
+    BenchStopped
+        ``should_stop`` said so.
+    """
+    import torch
+
+    from cryoscope.simulation.simulate import SimulationStopped
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    outcomes: dict[str, Outcome] = {}
+    bench = _Bench(scale, out, fixtures, device, progress, should_stop)
+    for case in cases:
+        outcomes[case.name] = outcome = Outcome(case)
+        try:
+            bench.fill(outcome)
+        except (BenchStopped, SimulationStopped) as stopped:
+            raise BenchStopped from stopped
+        except InputError as error:
+            outcome.problem = str(error)
+        except Exception as error:  # hours of other cases must not be lost: the table says it
+            traceback.print_exc(file=sys.stderr)
+            outcome.problem, outcome.failed = f"{type(error).__name__}: {error}", True
+        after_each(outcomes)
+    return outcomes
+
+
+@dataclass(frozen=True)
+class _Bench:
+    scale: str
+    out: Path
+    fixtures: Path
+    device: str
+    progress: Progress
+    should_stop: Callable[[], bool]
+    known_floors: dict[tuple[Path, Path], dict[str, dict[str, float]]] = field(default_factory=dict)
+
+    def fill(self, outcome: Outcome) -> None:
+        """Make what a case needs, train, measure."""
+        case = outcome.case
+        made = make_set(
+            DATA_SETS[case.data],
+            self.scale,
+            self.out,
+            fixtures=self.fixtures,
+            progress=self.progress,
+            should_stop=self.should_stop,
+        )
+        reference = reference_of(case, made, self.out)
+        config = self._config(case, made, reference)
+        outcome.overrides = differences(preset(case.preset), config)
+        run_path = first_folder(
+            self.out / "runs" / case.name, lambda path: _config_in(path) == config_to_json(config)
+        )
+        if not is_finished(run_path):
+            self._train(case, config, run_path, made)
+        outcome.speed = speed_of(run_path)
+        self._measure(outcome, made, reference, run_path)
+
+    def _config(self, case: Case, made: MadeSet, reference: Path) -> TrainConfig:
+        options: dict[str, Any] = {
+            "data.box_size_px": SCALES[self.scale].box_px,
+            "optimiser.epochs": epochs_of(case, self.scale),
+            **SCALE_OPTIONS[self.scale].get(case.preset, {}),
+            **case.options,
+            "data.particles": str(made.star.resolve()),
+            "data.structure": str(reference.resolve()),
+            "device": self.device,
+        }
+        return with_options(preset(case.preset), options)
+
+    def _train(self, case: Case, config: TrainConfig, run_path: Path, made: MadeSet) -> None:
+        from cryoscope.training.events import LatentsReady, StepDone
+        from cryoscope.training.trainer import Trainer
+
+        resume = (run_path / "run.json").is_file()
+        trainer = Trainer(config, run_path, resume=resume)
+        curve = _Curve(run_path, made)
+        steps = config.optimiser.epochs * -(-len(made.truth) // config.optimiser.batch_size)
+        for event in trainer.events():
+            if isinstance(event, StepDone):
+                self.progress(case.name, min(event.step, steps - 1), steps)
+            elif isinstance(event, LatentsReady):
+                curve.add(trainer, event.live)
+            if self.should_stop():
+                trainer.stop()
+        if not is_finished(run_path):
+            raise BenchStopped
+
+    def _measure(self, outcome: Outcome, made: MadeSet, reference: Path, run_path: Path) -> None:
+        from cryoscope.training.decoding import load_decoder
+
+        self.progress(f"measuring {outcome.case.name}", 0, 0)
+        decoder = load_decoder(run_path)
+        latents = RunFolder.open(run_path).load_latents()
+        given = read_structure(reference)
+        start_A = given.coords_A[given.alpha_carbons()]
+        given_shift_A = _given_shifts(made)
+        outcome.figures = {
+            **coordinate_figures(decoder.coords_A(latents.z), made, start_A),
+            **latent_figures(latents, made, given_shift_A),
+        }
+        for figure, floors in self._coordinate_floors(made, reference, start_A).items():
+            outcome.floors[figure] = dict(floors)
+        for figure, floors in latent_floors(latents, made, given_shift_A).items():
+            outcome.floors.setdefault(figure, {}).update(floors)
+
+    def _coordinate_floors(
+        self, made: MadeSet, reference: Path, start_A: NDArray[np.float64]
+    ) -> dict[str, dict[str, float]]:
+        """Floors by figure; the same for all cases that start alike on one set."""
+        key = (made.folder, reference)
+        if key in self.known_floors:
+            return self.known_floors[key]
+        truth, frame = made.truth, made.truth.frame_of_particle
+        floors: dict[str, dict[str, float]] = {}
+        tables = {DO_NOTHING: np.broadcast_to(start_A, truth.coords_ca_A.shape)}
+        if len(truth.t_of_frame) > 1:
+            tables = predictors_A(start_A, truth.coords_ca_A, frame, modes=made.data.modes)
+        for name, table in tables.items():
+            structures_A = table.astype(np.float32)[frame]
+            for figure, value in coordinate_figures(structures_A, made, start_A).items():
+                floors.setdefault(figure, {})[name] = value
+        oracle = oracle_of(made, SCALES[self.scale].oracle_particles, self.progress)
+        if oracle is not None:
+            for figure, value in oracle_figures(oracle, made, start_A).items():
+                floors.setdefault(figure, {})[ORACLE] = value
+        self.known_floors[key] = floors
+        return floors
+
+
+def _config_in(run_path: Path) -> Any:
+    try:
+        return RunFolder.open(run_path).config()
+    except InputError:
+        return None
+
+
+def is_finished(run_path: Path) -> bool:
+    """Whether a run trained to its end."""
+    if not (run_path / "run.json").is_file():
+        return False
+    events = RunFolder.open(run_path).read_events()
+    return bool(events) and events[-1].get("reason") == "completed"
+
+
+def speed_of(run_path: Path) -> dict[str, Any]:
+    """Images per second (median), epochs, seconds of training; accuracy over time where known."""
+    run_folder = RunFolder.open(run_path)
+    steps = [e for e in run_folder.read_events() if e.get("kind") == "step_done"]
+    _, meta = run_folder.load_checkpoint()
+    curve_file = _curve_file(run_path)
+    curve = read_json_object(curve_file)["points"] if curve_file.is_file() else []
+    reached = [seconds for seconds, rmsd_A in curve if rmsd_A < 1.5]
+    return {
+        "images_per_s": float(np.median([e["images_per_s"] for e in steps])) if steps else np.nan,
+        "epochs": run_folder.config()["optimiser"]["epochs"],
+        "seconds": float(meta.get("trained_s", np.nan)),
+        "seconds_to_1.5_A": reached[0] if reached else None,
+        "curve": curve,
+        "run": run_path.name,
+    }
+
+
+def _curve_file(run_path: Path) -> Path:
+    return run_path.with_name(f"{run_path.name}.curve.json")
+
+
+class _Curve:
+    """Raw RMSD of a sample of particles while a run trains, by seconds of wall time."""
+
+    def __init__(self, run_path: Path, made: MadeSet) -> None:
+        self._path, self._made = run_path, made
+        file = _curve_file(run_path)
+        self._points: list[list[float]] = read_json_object(file)["points"] if file.is_file() else []
+        before_s = self._points[-1][0] if self._points else 0.0
+        self._began_s = time.monotonic() - before_s
+        self._due_s = 0.0
+
+    def add(self, trainer: Trainer, live: bool) -> None:
+        """One more point from the latents that were just written."""
+        now_s = time.monotonic()
+        if trainer.decoder is None or now_s < self._due_s:
+            return
+        z = RunFolder.open(self._path).load_latents(live=live).z
+        known = np.flatnonzero(np.isfinite(z).all(axis=1))
+        if len(known) == 0:
+            return
+        rows = known[:: max(1, len(known) // _CURVE_STATES)]
+        error_A = self._mean_rmsd_A(trainer.decoder, z, rows)
+        self._points.append([round(now_s - self._began_s, 1), error_A])
+        write_json(_curve_file(self._path), {"points": self._points})
+        spent_s = time.monotonic() - now_s
+        self._began_s += spent_s  # measuring is not training
+        self._due_s = time.monotonic() + _CURVE_EVERY_S
+
+    def _mean_rmsd_A(
+        self, decoder: Decoder, z: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> float:
+        from cryoscope.analysis.validate import mean_rmsd_A
+
+        truth = self._made.truth
+        return mean_rmsd_A(
+            decoder.coords_A(z[rows]), truth.coords_ca_A, truth.frame_of_particle[rows]
+        )
+
+
+def _given_shifts(made: MadeSet) -> NDArray[np.floating]:
+    """(N, 2) shifts that the particle file tells."""
+    poses = read_particles(made.star).poses
+    assert poses is not None  # the simulation writes them
+    return poses.shift_A
+
+
+def machine() -> dict[str, Any]:
+    """What the bench runs on."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "torch": torch.__version__,
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0,
+    }

@@ -1,0 +1,232 @@
+"""The simulated sets of ``cryoscope bench atomic``: made once, reused while settings are equal."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoscope.analysis.floors import Oracle, bayes_oracle
+from cryoscope.data import InputError, Poses
+from cryoscope.io.atomic import atomic_path, explain_os_errors
+from cryoscope.io.json_file import read_json_object
+from cryoscope.io.relion import read_particles
+from cryoscope.io.resources import resource_path
+from cryoscope.io.structures import read_structure, write_structure, write_trajectory
+from cryoscope.session.bench_atomic_cases import SCALES, Case, DataSet
+from cryoscope.session.demo import CLOSED, OPEN
+from cryoscope.simulation.config import SimulationConfig
+from cryoscope.simulation.truth import Truth, read_truth
+
+Progress = Callable[[str, int, int], None]
+
+#: Files that are not shipped, where a checkout of the project keeps them: beside itself.
+FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
+_TRAJECTORY, _TOPOLOGY = "trajectories/adk_dims0001_fit-core.dcd", "trajectories/adk4ake.psf"
+_GLOBIN = "structures/4hhb_A_141res.pdb"
+#: Of the globin's residues the hinge between two halves that pass each other without a clash.
+_HINGE_RESIDUE = 80
+
+
+@dataclass(frozen=True)
+class MadeSet:
+    """A simulated set on disk."""
+
+    data: DataSet
+    settings: SimulationConfig
+    folder: Path
+
+    @property
+    def star(self) -> Path:
+        """The particle file."""
+        return self.folder / "particles.star"
+
+    @property
+    def reference(self) -> Path:
+        """The first conformation, in the frame of the poses."""
+        return self.folder / "reference.pdb"
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What is known."""
+        return read_truth(self.folder / "truth.npz")
+
+
+def make_set(
+    data: DataSet,
+    scale: str,
+    out: Path,
+    *,
+    fixtures: Path = FIXTURES,
+    progress: Progress = lambda stage, done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> MadeSet:
+    """The simulated set below ``out / "data"``; an equal one is taken as it is.
+
+    Raises
+    ------
+    InputError
+        A file it needs is not there, or the folder cannot be written.
+    SimulationStopped
+        ``should_stop`` said so.
+    """
+    from cryoscope.simulation.simulate import simulate
+
+    settings = _settings(data, scale, out, fixtures)
+    wanted = json.loads(json.dumps(settings.to_json()))
+    folder = first_folder(out / "data" / data.name, lambda path: _settings_in(path) == wanted)
+    made = MadeSet(data, settings, folder)
+    if not made.star.is_file():
+        stage = f"simulating {data.name}"
+        progress(stage, 0, 0)
+        simulate(settings, folder, lambda done, total: progress(stage, done, total), should_stop)
+    return made
+
+
+def first_folder(path: Path, is_equal: Callable[[Path], bool]) -> Path:
+    """``path``, else ``path-2``, ``path-3``...: the first that is free or holds the same thing."""
+    names = itertools.chain(
+        [path], (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
+    )
+    return next(folder for folder in names if not folder.exists() or is_equal(folder))
+
+
+def _settings_in(folder: Path) -> Any:
+    try:
+        return read_json_object(folder / "simulation.json").get("settings")
+    except InputError:
+        return None
+
+
+def _settings(data: DataSet, scale: str, out: Path, fixtures: Path) -> SimulationConfig:
+    size = SCALES[scale]
+    config = SimulationConfig(
+        **_what_is_projected(data, out, fixtures),
+        particles=size.particles,
+        box_px=size.box_px,
+        pixel_size_A=size.pixel_size_A,
+    )
+    return replace(config, **data.settings)
+
+
+def _what_is_projected(data: DataSet, out: Path, fixtures: Path) -> dict[str, Any]:
+    closed, opened = str(resource_path(CLOSED)), str(resource_path(OPEN))
+    if data.source == "closed to open":
+        return {"structures": (closed, opened)}
+    if data.source == "open to closed":
+        return {"structures": (opened, closed)}
+    if data.source == "dims":
+        return {
+            "trajectory": str(_present(fixtures / _TRAJECTORY)),
+            "topology": str(_present(fixtures / _TOPOLOGY)),
+        }
+    globin = _present(fixtures / _GLOBIN)
+    if data.source == "globin":
+        return {"structures": (str(globin),)}
+    return {"structures": (str(_turned(globin, out / "inputs" / "hinge.pdb")),)}
+
+
+def _present(file: Path) -> Path:
+    if not file.is_file():
+        raise InputError(
+            "this file is not part of Cryoscope and not there",
+            file=file,
+            cure="Give the folder that holds it (--fixtures)",
+        )
+    return file
+
+
+def _turned(globin: Path, models: Path) -> Path:
+    """The globin with one backbone dihedral turned, as 50 models in a file."""
+    from cryoscope.simulation.hinge import turned_about_hinge
+
+    if not models.is_file():
+        structure = read_structure(globin)
+        structure = structure.take(structure.heavy_atoms())
+        with explain_os_errors(models):
+            models.parent.mkdir(parents=True, exist_ok=True)
+        write_trajectory(models, turned_about_hinge(structure, _HINGE_RESIDUE))
+    return models
+
+
+def reference_of(case: Case, made: MadeSet, out: Path) -> Path:
+    """The structure a case starts from: the set's own, or one that is wrong on purpose."""
+    from cryoscope.simulation.starting_models import starting_model
+
+    if not case.start:
+        return made.reference
+    file = out / "inputs" / f"{made.folder.name}-{case.start}.pdb"
+    if not file.is_file():
+        with explain_os_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        write_structure(file, starting_model(read_structure(made.reference), case.start))
+    return file
+
+
+def oracle_of(made: MadeSet, particles: int, progress: Progress) -> Oracle | None:
+    """Posterior over the true frames by the simulation's own images; kept beside the set.
+
+    None where all particles are alike.
+    """
+    if len(made.truth.t_of_frame) < 2:
+        return None
+    file = made.folder.with_name(f"{made.folder.name}.oracle.npz")
+    particles = min(particles, len(made.truth))
+    kept = _read_oracle(file, particles)
+    if kept is not None:
+        return kept
+    oracle = _new_oracle(made, particles, progress)
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, rows=oracle.rows, posterior=oracle.posterior)
+    return oracle
+
+
+def _read_oracle(file: Path, particles: int) -> Oracle | None:
+    """The oracle kept in a file; None where it is missing, damaged or smaller."""
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            oracle = Oracle(arrays["rows"], arrays["posterior"])
+    except (ValueError, KeyError, OSError, EOFError):
+        return None  # it is only kept to save time
+    return oracle if len(oracle.rows) >= particles else None
+
+
+def _new_oracle(made: MadeSet, particles: int, progress: Progress) -> Oracle:
+    import torch
+
+    from cryoscope.simulation.images import AtomImager
+    from cryoscope.simulation.sources import load_conformations
+
+    truth, settings = made.truth, made.settings
+    recorded = read_particles(made.star)
+    path = load_conformations(settings)
+    imager = AtomImager.of(
+        path, recorded.optics[0], settings.b_factor_A2, torch.device(settings.device)
+    )
+    every = np.arange(len(path))
+    poses, stage = Poses(truth.rotation, truth.shift_A), f"oracle of {made.data.name}"
+    seen = itertools.count(1)
+
+    def clean_images(row: int) -> NDArray[np.float32]:
+        progress(stage, next(seen), particles)
+        same = np.full(len(every), row)
+        images, _ = imager.images(every, poses.take(same), recorded.ctf.take(same))
+        return images * np.float32(truth.signal_scale)
+
+    return bayes_oracle(
+        recorded.images.read,
+        clean_images,
+        truth.frame_of_particle,
+        len(path),
+        truth.noise_sd,
+        particles=particles,
+    )

@@ -1,0 +1,76 @@
+"""A picture of the bench: every figure as a bar, with its goal and its floors on the same line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from cryoscope.analysis.floors import DO_NOTHING, MEAN_STRUCTURE, ORACLE
+from cryoscope.io.atomic import write_bytes_atomic
+from cryoscope.session.bench_atomic_figures import LABELS
+from cryoscope.session.bench_atomic_report import Row, number
+
+_ROW_PX, _NAMES_PX, _BARS_PX, _TEXT_PX = 30, 470, 560, 150
+_INK, _FAINT, _GROUND = (30, 34, 40), (150, 155, 162), (255, 255, 255)
+_BAR = {True: (58, 140, 92), False: (196, 84, 62), None: (110, 130, 160)}
+_MARKS = {
+    DO_NOTHING: (120, 120, 120),
+    MEAN_STRUCTURE: (176, 124, 30),
+    "best fit of": (124, 84, 160),
+    ORACLE: (40, 110, 190),
+}
+
+
+def write_picture(rows: Sequence[Row], path: Path) -> None:
+    """Write the table as a PNG: bars for what was measured, ticks for goals, dots for floors."""
+    shown = [row for row in rows if row.measured is not None]
+    size = (_NAMES_PX + _BARS_PX + _TEXT_PX, _ROW_PX * (len(shown) + 3))
+    image = Image.new("RGB", size, _GROUND)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(14)
+    _legend(draw, font)
+    for place, row in enumerate(shown):
+        _draw_row(draw, font, row, _ROW_PX * (place + 2))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    write_bytes_atomic(path, buffer.getvalue())
+
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _legend(draw: ImageDraw.ImageDraw, font: _Font) -> None:
+    draw.text((12, 8), "bar: measured (green: reached)   black tick: must reach", _INK, font)
+    x = _NAMES_PX
+    for name, colour in _MARKS.items():
+        _dot(draw, x, 16, colour)
+        label = "best mode fit" if name == "best fit of" else name
+        draw.text((x + 10, 8), label, _INK, font)
+        x += 34 + int(draw.textlength(label, font))
+
+
+def _draw_row(draw: ImageDraw.ImageDraw, font: _Font, row: Row, y: int) -> None:
+    assert row.measured is not None
+    label, unit = LABELS[row.goal.figure]
+    draw.text((12, y + 6), f"{row.case.name}: {label}", _INK, font)
+    others = [value for value in row.floors.values() if value == value]
+    bound = [] if row.bound is None else [row.bound]
+    scale = _BARS_PX / max([row.measured, *others, *bound, 1e-9])
+    draw.rectangle((_NAMES_PX, y + 8, _NAMES_PX + row.measured * scale, y + 22), _BAR[row.reached])
+    for name, colour in _MARKS.items():
+        for floor, value in row.floors.items():
+            if floor.startswith(name) and value == value:
+                _dot(draw, _NAMES_PX + value * scale, y + 15, colour)
+    if row.bound is not None:
+        x = _NAMES_PX + row.bound * scale
+        draw.line((x, y + 3, x, y + 27), _INK, 3)
+    text = f"{number(row.measured)} {unit}"
+    draw.text((_NAMES_PX + _BARS_PX + 14, y + 6), text, _INK, font)
+    draw.line((12, y + _ROW_PX, _NAMES_PX + _BARS_PX + _TEXT_PX - 12, y + _ROW_PX), _FAINT, 1)
+
+
+def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, colour: tuple[int, int, int]) -> None:
+    draw.ellipse((x - 5, y - 5, x + 5, y + 5), colour, _GROUND, 1)
