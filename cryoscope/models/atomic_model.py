@@ -53,7 +53,7 @@ class AtomicModel(nn.Module):
         self.register_buffer("reference_A", rest_A, persistent=False)
         self._make_encoder(beads)
         self.deformer = make_deformer(beads, config.latent.dim, config.deformer)
-        carried = config.beads.coarse_grain == "CA" and config.beads.centre == "mass"
+        carried = config.beads.coarse_grain == "CA" and config.beads.centre != "CA"
         self.centres: Callable[[Tensor], Tensor] = (
             CarriedCentres(beads) if carried else nn.Identity()
         )

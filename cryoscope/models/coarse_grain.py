@@ -44,18 +44,19 @@ class Beads:
     ----------
     anchor_A
         (N, 3) what deforms and what restraints act on.
-    centre_A
-        (N, 3) bead centres in the reference: the anchors, but for kind ``"CA"`` with centre
-        ``"mass"``.
+    centre_A, carrier
+        (M, 3) centres of what is projected, in the reference, and (M,) the bead that carries each:
+        the anchors themselves (M = N), but for kind ``"CA"`` with centre ``"mass"``, or with
+        ``"parts"``, where a bead carries its residue's backbone and side chain apart.
     home_A
         (N, 3) place of each bead in the given structure: the anchors, but for side chains that
         start on their CA.
     amplitude
-        (N,) bead mass.
+        (M,) mass.
     variance_A2
-        (N,) mean square radius of the bead along one axis, its atoms' own width included.
+        (M,) mean square radius along one axis, the atoms' own width included.
     bead_type, type_names
-        (N,) rows of the names: the residue's, for a side-chain bead with ``" side chain"``, for
+        (M,) rows of the names: the residue's, for a side-chain bead with ``" side chain"``, for
         an atom the element.
     trace
         (K,) beads that are the backbone: CA, or P (C1') of nucleotides, in file order.
@@ -81,6 +82,7 @@ class Beads:
 
     anchor_A: FloatArray
     centre_A: FloatArray
+    carrier: IntArray
     home_A: FloatArray
     amplitude: FloatArray
     variance_A2: FloatArray
@@ -99,6 +101,11 @@ class Beads:
 
     def __len__(self) -> int:
         return len(self.anchor_A)
+
+    @property
+    def mass(self) -> FloatArray:
+        """(N,) mass that each bead carries."""
+        return np.bincount(self.carrier, self.amplitude, len(self)).astype(np.float64)
 
 
 def beads_for(structure: Structure, settings: Any, file: str | Path = "") -> Beads:
@@ -152,7 +159,8 @@ def coarse_grain(
     nucleotide
         Atom that carries a nucleotide, ``"P"`` or ``"C1'"``; the other where it is missing.
     centre
-        Kind ``"CA"`` only: ``"CA"``, or ``"mass"`` (centre of the residue's scattering mass).
+        Kind ``"CA"`` only: ``"CA"``, ``"mass"`` (centre of the residue's scattering mass), or
+        ``"parts"`` (those of its backbone and its side chain).
     amplitude
         ``"electrons"`` (Z of the heavy atoms that are in the file) or ``"form-factor"`` (electron
         scattering factor f_e(0) of the same).
@@ -177,26 +185,31 @@ def coarse_grain(
     if not residues.kept.any():
         raise _no_anchor(file)
     group = _group(residues, kind)
+    shown = _group(residues, "CA+SC") if kind == "CA" and centre == "parts" else group
     chosen = residues.heavy.take(residues.anchor[residues.kept])
     scattering = atom_scattering(group.atoms, amplitude, file)
     on_trace_A = chosen.coords_A if kind != "CA" or centre == "CA" else None
-    total, centre_A, variance_A2 = _mass_and_size(group, *scattering, on_trace_A)
+    total, centre_A, variance_A2 = _mass_and_size(shown, *scattering, on_trace_A)
     if width == "fixed":
         variance_A2 = np.full(len(total), sigma_A**2)
     elif width == "prins":
-        variance_A2 = _fitted_variance_A2(group, centre_A)
+        variance_A2 = _fitted_variance_A2(shown, centre_A)
         if amplitude == "electrons" and kind != "atoms":
-            total = _electrons(group)
+            total = _electrons(shown)
+    carrier = np.arange(len(total), dtype=np.int64)
+    if shown is not group:
+        carrier[shown.side_chains[:, 1]] = shown.side_chains[:, 0]
     home_A = chosen.coords_A if kind == "CA" else centre_A
     anchor_A = _on_the_backbone(home_A, group.side_chains) if side_chain_start == "CA" else home_A
     return Beads(
         anchor_A=anchor_A,
         centre_A=centre_A if kind == "CA" else anchor_A,
+        carrier=carrier,
         home_A=home_A,
         amplitude=total,
         variance_A2=variance_A2,
-        bead_type=group.bead_type,
-        type_names=group.type_names,
+        bead_type=shown.bead_type,
+        type_names=shown.type_names,
         trace=group.trace,
         bonded=_bonded(chosen, residues),
         chain=_chain_numbers(chosen),

@@ -160,11 +160,9 @@ def make_deformer(beads: Beads, latent_dim: int, settings: Any) -> Deformer:
     if settings.segments:
         owner = torch.as_tensor(trace_of_beads(beads))
         segment = torch.as_tensor(_segments(beads, settings.segments))[owner]
-        steps.append(
-            RigidSegments(reference_A, torch.as_tensor(beads.amplitude), segment, **network)
-        )
+        steps.append(RigidSegments(reference_A, torch.as_tensor(beads.mass), segment, **network))
     if settings.rigid_motion:
-        steps.append(RigidMotion(reference_A, torch.as_tensor(beads.amplitude), **network))
+        steps.append(RigidMotion(reference_A, torch.as_tensor(beads.mass), **network))
     if settings.remove_net_motion:
         steps.append(NoNetMotion(reference_A))
     return Deformer(reference_A, steps)

@@ -14,16 +14,24 @@ LEAST_ALONG_A, LEAST_BEND_A = 1e-3, 1e-2
 
 @njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def carry_forward(
-    anchors: Any, before: Any, here: Any, after: Any, offset: Any, centres: Any, frames: Any
+    anchors: Any,
+    carrier: Any,
+    before: Any,
+    here: Any,
+    after: Any,
+    offset: Any,
+    centres: Any,
+    frames: Any,
 ) -> None:
-    """Write ``centres`` (B, N, 3) and the ``frames`` (B, N, 11) that the gradient needs.
+    """Write ``centres`` (B, M, 3) and the ``frames`` (B, M, 11) that the gradient needs.
 
-    A frame is e1, e2, the bend vector, and the lengths that e1 and e2 were divided by.
+    Bead i sits on ``carrier[i]`` of the (B, N, 3) ``anchors``. A frame is e1, e2, the bend vector,
+    and the lengths that e1 and e2 were divided by.
     """
     for b in prange(anchors.shape[0]):
         x = anchors[b]
-        for i in range(anchors.shape[1]):
-            p, q, r = before[i], here[i], after[i]
+        for i in range(centres.shape[1]):
+            a, p, q, r = carrier[i], before[i], here[i], after[i]
             f = frames[b, i]
             square = 0.0
             for k in range(3):
@@ -46,13 +54,20 @@ def carry_forward(
                 k1, k2 = (k + 1) % 3, (k + 2) % 3
                 across = f[k1] * f[3 + k2] - f[k2] * f[3 + k1]
                 centres[b, i, k] = (
-                    x[i, k] + offset[i, 0] * f[k] + offset[i, 1] * f[3 + k] + offset[i, 2] * across
+                    x[a, k] + offset[i, 0] * f[k] + offset[i, 1] * f[3 + k] + offset[i, 2] * across
                 )
 
 
 @njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def carry_backward(
-    grad_centres: Any, before: Any, here: Any, after: Any, offset: Any, frames: Any, grad: Any
+    grad_centres: Any,
+    carrier: Any,
+    before: Any,
+    here: Any,
+    after: Any,
+    offset: Any,
+    frames: Any,
+    grad: Any,
 ) -> None:
     """Add to ``grad`` (B, N, 3) the gradient of the anchors."""
     for b in prange(grad_centres.shape[0]):
@@ -82,11 +97,11 @@ def carry_backward(
                 length_dot += g1[k] * f[k]
             if f[9] <= LEAST_ALONG_A:
                 length_dot = np.float32(0.0)
-            p, q, r = before[i], here[i], after[i]
+            a, p, q, r = carrier[i], before[i], here[i], after[i]
             for k in range(3):
                 of_length = (g1[k] - length_dot * f[k]) / f[9]
                 of_bend = g2[k] - along1 * f[k]
-                grad[b, i, k] += g[k]
+                grad[b, a, k] += g[k]
                 grad[b, p, k] -= of_length + of_bend
                 grad[b, r, k] += of_length - of_bend
                 grad[b, q, k] += 2.0 * of_bend

@@ -26,9 +26,10 @@ class CarriedCentres(nn.Module):
     """Bead centres from anchors: each offset turns with the frame of trace atoms i-1, i, i+1.
 
     A residue's mass is not at its CA (P, C1'); an offset fixed in space would not follow a domain
-    that rotates. Beads that are not of the trace lie on their anchors.
+    that rotates. An anchor may carry two beads; those not of the trace carry one, in their place.
     """
 
+    carrier: Tensor
     before: Tensor
     here: Tensor
     after: Tensor
@@ -40,17 +41,19 @@ class CarriedCentres(nn.Module):
         corners[:, beads.trace] = beads.trace[
             np.stack(frame_atoms(beads.bonded, beads.anchor_A[beads.trace]))
         ]
-        for name, index in zip(("before", "here", "after"), corners, strict=True):
+        carrier = beads.carrier
+        for name, index in zip(("before", "here", "after"), corners[:, carrier], strict=True):
             self.register_buffer(name, torch.as_tensor(index), persistent=False)
+        self.register_buffer("carrier", torch.as_tensor(carrier), persistent=False)
         anchor = torch.as_tensor(beads.anchor_A, dtype=torch.float32)
-        offset = torch.as_tensor(beads.centre_A - beads.anchor_A, dtype=torch.float32)
+        offset = torch.as_tensor(beads.centre_A - beads.anchor_A[carrier], dtype=torch.float32)
         frames = self._frames(anchor[None])[0]
         self.register_buffer(
             "local_offset", torch.einsum("nij,nj->ni", frames, offset), persistent=False
         )
 
     def forward(self, anchor_A: Tensor) -> Tensor:
-        """(B, N, 3) anchors -> (B, N, 3) bead centres."""
+        """(B, N, 3) anchors -> (B, M, 3) bead centres."""
         if anchor_A.device.type == "cpu" and anchor_A.dtype == torch.float32:
             centres_A: Tensor = _Carry.apply(anchor_A, self)  # type: ignore[no-untyped-call]
             return centres_A
@@ -58,10 +61,11 @@ class CarriedCentres(nn.Module):
 
     def reference(self, anchor_A: Tensor) -> Tensor:
         """The same in plain torch: the kernel's reference, and the GPU's way."""
-        return anchor_A + torch.einsum("bnij,ni->bnj", self._frames(anchor_A), self.local_offset)
+        offset_A = torch.einsum("bmij,mi->bmj", self._frames(anchor_A), self.local_offset)
+        return anchor_A[:, self.carrier] + offset_A
 
     def _frames(self, anchor_A: Tensor) -> Tensor:
-        """(B, N, 3, 3) orthonormal frames, rows e1, e2, e3."""
+        """(B, M, 3, 3) orthonormal frames, rows e1, e2, e3."""
         return chain_frames(anchor_A, self.before, self.here, self.after)
 
 
@@ -94,10 +98,12 @@ class _Carry(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor_A: Tensor, carried: CarriedCentres) -> Tensor:
         anchors = anchor_A.detach().contiguous()
-        centres = torch.empty_like(anchors)
-        frames = anchors.new_empty(*anchors.shape[:2], 11)
+        count = len(carried.carrier)
+        centres = anchors.new_empty(len(anchors), count, 3)
+        frames = anchors.new_empty(len(anchors), count, 11)
         carry_forward(
             anchors.numpy(),
+            carried.carrier.numpy(),
             carried.before.numpy(),
             carried.here.numpy(),
             carried.after.numpy(),
@@ -105,7 +111,7 @@ class _Carry(torch.autograd.Function):
             centres.numpy(),
             frames.numpy(),
         )
-        ctx.carried = carried
+        ctx.carried, ctx.shape = carried, anchors.shape
         ctx.save_for_backward(frames)
         return centres
 
@@ -113,9 +119,10 @@ class _Carry(torch.autograd.Function):
     def backward(ctx: Any, grad_centres: Tensor) -> tuple[Tensor, None]:
         (frames,) = ctx.saved_tensors
         carried: CarriedCentres = ctx.carried
-        gradient = torch.zeros_like(grad_centres)
+        gradient = grad_centres.new_zeros(ctx.shape)
         carry_backward(
             grad_centres.contiguous().numpy(),
+            carried.carrier.numpy(),
             carried.before.numpy(),
             carried.here.numpy(),
             carried.after.numpy(),

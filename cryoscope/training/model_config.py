@@ -23,9 +23,10 @@ class BeadConfig:
     nucleotide: Literal["P", "C1'"] = Field(
         default="P", description="Atom that carries the bead of a nucleotide"
     )
-    centre: Literal["CA", "mass"] = Field(
-        default="mass",
-        description="Bead at the CA (P), or at the residue's centre carried by the local frame",
+    centre: Literal["CA", "mass", "parts"] = Field(
+        default="parts",
+        description="What a CA (P) bead carries: its mass in its own place, at the residue's "
+        "centre, or at those of backbone and side chain, turning with the local frame",
     )
     side_chain_start: Literal["mass", "CA"] = Field(
         default="mass",

@@ -210,10 +210,11 @@ def place_structure(
 def _refuse_outside(beads: Beads, optics: Optics, file: Path) -> None:
     """Refuse a structure of which much would not be in the images."""
     half_A = optics.box_size_px * optics.pixel_size_A / 2
-    outside = int((np.linalg.norm(beads.centre_A, axis=1) > half_A).sum())
-    if outside > MOST_OUTSIDE * len(beads):
+    trace_A = beads.anchor_A[beads.trace]
+    outside = int((np.linalg.norm(trace_A, axis=1) > half_A).sum())
+    if outside > MOST_OUTSIDE * len(trace_A):
         raise InputError(
-            f"{outside:,} of {len(beads):,} residues lie outside the box: further than "
+            f"{outside:,} of {len(trace_A):,} residues lie outside the box: further than "
             f"{half_A:.0f} A from its centre",
             file=file,
             cure="Fit the model into the consensus map these poses belong to, keep only the chains "

@@ -419,3 +419,33 @@ def test_beads_without_an_offset_lie_on_their_anchors(kind: str) -> None:
     assert torch.allclose(centres, moved)
     (gradient,) = torch.autograd.grad(centres.sum(), moved)
     assert torch.allclose(gradient, torch.ones_like(gradient))
+
+
+def test_a_bead_may_carry_backbone_and_side_chain_apart() -> None:
+    mass, parts = coarse_grain(demo()), coarse_grain(demo(), centre="parts")
+    assert len(parts) == len(mass) == 214
+    glycines = int((parts.structure.residue_name == "GLY").sum())
+    assert len(parts.centre_A) == 2 * 214 - glycines
+    assert np.allclose(parts.mass, mass.amplitude)
+    both = np.zeros((214, 3))
+    np.add.at(both, parts.carrier, parts.amplitude[:, None] * parts.centre_A)
+    assert np.allclose(both / parts.mass[:, None], mass.centre_A, atol=1e-6)
+
+
+def test_both_parts_turn_with_the_frame() -> None:
+    beads = coarse_grain(demo(), centre="parts")
+    carried = CarriedCentres(beads)
+    rest_A = torch.as_tensor(beads.anchor_A).float()
+    centres_A = torch.as_tensor(beads.centre_A).float()
+    assert torch.allclose(carried(rest_A[None])[0], centres_A, atol=1e-3)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    turn = turn * torch.linalg.det(turn).sign()
+    moved = carried((rest_A @ turn.T + 5.0)[None])[0]
+    assert torch.allclose(moved, centres_A @ turn.T + 5.0, atol=1e-3)
+    anchors = (rest_A + torch.randn(4, 214, 3)).requires_grad_()
+    weight = torch.randn(4, len(centres_A), 3)
+    slopes = [
+        torch.autograd.grad((path(anchors) * weight).sum(), anchors)[0]
+        for path in (carried, carried.reference)
+    ]
+    assert torch.allclose(slopes[0], slopes[1], rtol=1e-3, atol=1e-3)
