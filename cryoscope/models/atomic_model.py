@@ -72,7 +72,10 @@ class AtomicModel(nn.Module):
         self.encoder = make_encoder(beads, self.band, config.encoder)
         self.feature_count = count = int(self.encoder.feature_count)  # type: ignore[arg-type]
         self.head = LatentHead(count, config.latent.dim, config.latent.kind, widths)
-        self.shift_head = ShiftHead(count, widths, config.pose.shift_limit_A)
+        # What an encoder that looks from the map finds, it finds in the frame of the map.
+        self.in_map_frame = bool(getattr(self.encoder, "in_map_frame", False))
+        axes = 3 if self.in_map_frame else 2
+        self.shift_head = ShiftHead(count, widths, config.pose.shift_limit_A, axes)
         self.rotation_head = RotationHead(count, widths, config.pose.rotation_limit_deg)
         for head, wanted in (
             (self.head, count > 0),
@@ -117,7 +120,7 @@ class AtomicModel(nn.Module):
         """Latent posterior of a batch, with the shift correction where there is one."""
         features = self.features(batch, self.match(batch))
         posterior = self.posterior(features)
-        shift_A = self.shift_head(features) if self.config.pose.shift else None
+        shift_A = self._shift_A(features, batch.rotation) if self.config.pose.shift else None
         return Posterior(posterior.mean, posterior.log_var, shift_A)
 
     def positions(self, z: Tensor) -> Tensor:
@@ -137,17 +140,25 @@ class AtomicModel(nn.Module):
         density: Density = self.shape.density(self.centres(positions_A), self.band.pixel_size_A)
         return density
 
+    def _shift_A(self, features: Tensor, rotation: Tensor) -> Tensor:
+        """(B, 2) residual shifts in the plane of the images."""
+        found: Tensor = self.shift_head(features)
+        if self.in_map_frame:
+            return (rotation[:, :2] @ found[:, :, None])[:, :, 0]
+        return found
+
     def _pose(self, batch: Batch, features: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Rotations and residual shifts of the batch, and (B,) their cost."""
         settings, rotation = self.config.pose, batch.rotation
         cost = rotation.new_zeros(len(rotation))
         shift_A = None
         if settings.shift:
-            shift_A = self.shift_head(features)
+            shift_A = self._shift_A(features, rotation)
             cost = cost + (shift_A / settings.shift_limit_A).square().sum(1)
         if settings.rotation:
             turn = self.rotation_head(features)
-            rotation = rotation_matrix(turn) @ rotation
+            by = rotation_matrix(turn)
+            rotation = rotation @ by if self.in_map_frame else by @ rotation
             cost = cost + (turn / math.radians(settings.rotation_limit_deg)).square().sum(1)
         return rotation, shift_A, settings.prior_weight * cost
 

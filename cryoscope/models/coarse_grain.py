@@ -179,8 +179,6 @@ def coarse_grain(
     InputError
         When no residue has an anchor, or an element is unknown.
     """
-    if kind not in KINDS:
-        raise ValueError(f"coarse-graining {kind!r} is none of {', '.join(KINDS)}")
     residues = find_residues(structure, nucleotide)
     if not residues.kept.any():
         raise _no_anchor(file)
@@ -194,17 +192,13 @@ def coarse_grain(
         variance_A2 = np.full(len(total), sigma_A**2)
     elif width == "prins":
         variance_A2 = _fitted_variance_A2(shown, centre_A)
-        if amplitude == "electrons" and kind != "atoms":
-            total = _electrons(shown)
-    carrier = np.arange(len(total), dtype=np.int64)
-    if shown is not group:
-        carrier[shown.side_chains[:, 1]] = shown.side_chains[:, 0]
+        total = _electrons(shown) if amplitude == "electrons" and kind != "atoms" else total
     home_A = chosen.coords_A if kind == "CA" else centre_A
     anchor_A = _on_the_backbone(home_A, group.side_chains) if side_chain_start == "CA" else home_A
     return Beads(
         anchor_A=anchor_A,
         centre_A=centre_A if kind == "CA" else anchor_A,
-        carrier=carrier,
+        carrier=_carrier(shown, len(group.trace) if kind == "CA" else len(total)),
         home_A=home_A,
         amplitude=total,
         variance_A2=variance_A2,
@@ -221,6 +215,14 @@ def coarse_grain(
         skipped=residues.labels(~residues.kept),
         report=describe(residues, nucleotide),
     )
+
+
+def _carrier(shown: _Group, count: int) -> IntArray:
+    """(M,) which of the ``count`` beads carries each part that is projected."""
+    carrier = np.arange(len(shown.bead_name), dtype=np.int64)
+    backbone, side = shown.side_chains.T
+    carrier[side[side >= count]] = backbone[side >= count]
+    return carrier
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,8 @@ class _Group:
 
 def _group(residues: Residues, kind: str) -> _Group:
     """Assign the atoms of the residues that are kept to beads."""
+    if kind not in KINDS:
+        raise ValueError(f"coarse-graining {kind!r} is none of {', '.join(KINDS)}")
     kept = residues.kept
     taken = kept[residues.number]
     atoms = residues.heavy.take(taken)

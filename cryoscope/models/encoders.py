@@ -79,6 +79,8 @@ class BeadViewEncoder(nn.Module):
 
     centres_A: Tensor
 
+    in_map_frame = True
+
     def __init__(
         self,
         centres_A: Tensor,

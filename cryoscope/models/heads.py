@@ -111,13 +111,16 @@ class BoundedHead(nn.Module):
 
 
 class ShiftHead(BoundedHead):
-    """Features -> (B, 2) residual in-plane shift in A, no longer than ``limit_A``.
+    """Features -> residual shift in A, no longer than ``limit_A``.
 
-    It is added to the given shift (convention 5). Zero before training.
+    (B, 2) in the plane of the image; or (B, 3) in the frame of the map, for features that are in
+    it (``axes`` 3). It is added to the given shift (convention 5). Zero before training.
     """
 
-    def __init__(self, feature_count: int, widths: Sequence[int], limit_A: float) -> None:
-        super().__init__(feature_count, widths, 2, limit_A)
+    def __init__(
+        self, feature_count: int, widths: Sequence[int], limit_A: float, axes: int = 2
+    ) -> None:
+        super().__init__(feature_count, widths, axes, limit_A)
 
 
 class RotationHead(BoundedHead):

@@ -129,16 +129,13 @@ def prepare(
     band = make_band(optics.box_size_px, optics.pixel_size_A, low_pass_A, with_dc=False)
     progress("measuring noise and contrast", 0, 1)
     sample = _sample(len(particles), config.seed)
-    noise = (
-        noise_power(particles.images.read(sample), spec.particle_radius_A, band)
-        if config.loss.whiten
-        else torch.ones(len(band))
-    )
+    measured = noise_power(particles.images.read(sample), spec.particle_radius_A, band)
+    noise = measured if config.loss.whiten else torch.ones(len(band))
     contrast = {"bright": 1, "dark": -1}.get(config.data.contrast, 0) or detect_contrast(
         particles.take(sample), beads, band, noise, config.beads
     )
     if config.data.control == "noise":
-        particles = with_noise_images(particles, band, noise, config.seed)
+        particles = with_noise_images(particles, band, measured, config.seed)
     train_rows, _ = training_rows(particles, config.data.subset, config.data.held_out, config.seed)
     report = tuple(filter(None, [beads.report, _hetero_left_out(model_file, structure), remark]))
     return Prepared(

@@ -53,7 +53,7 @@ class PublishedStep:
         self.pixel_size_A, self.batch_size, self.step = pixel_size_A, batch_size, 0
         box_px, count = images.shape[-1], len(beads)
         self.reference_A = torch.as_tensor(beads.anchor_A).float()
-        self.mass = torch.as_tensor(beads.amplitude).float()
+        self.mass = torch.as_tensor(beads.mass).float()
         self.sigma_A = torch.full((count,), SIGMA_A)
         self.encoder = mlp((box_px**2, *WIDTHS))
         self.mean, self.log_var = (nn.Linear(WIDTHS[-1], LATENT_DIM) for _ in range(2))
