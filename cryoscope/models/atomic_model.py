@@ -177,11 +177,11 @@ class AtomicModel(nn.Module):
         projection = self._density(positions_A).project_band(rotation, self.band, shift_A)
         if self.training:
             self.data_term.calibrate(projection.detach(), data)
-        loss = self.config.loss
+        loss, cost = self.config.loss, self.data_term(projection, data)
         terms = {
-            "data": loss.data_weight * self.data_term(projection, data),
+            "data": loss.data_weight * cost,
             "kl": posterior.kl(self.config.latent.free_bits),
-            **self._restrained(positions_A, projection, data),
+            **self._restrained(positions_A, cost),
         }
         if loss.centring_weight > 0:
             terms["centring"] = loss.centring_weight * centring(trace_A)
@@ -191,15 +191,14 @@ class AtomicModel(nn.Module):
             terms["pose"] = pose_cost
         return Losses(terms, posterior, motion_A2.detach())
 
-    def _restrained(
-        self, positions_A: Tensor, projection: Tensor, data: MatchedData
-    ) -> dict[str, Tensor]:
+    def _restrained(self, positions_A: Tensor, data: Tensor) -> dict[str, Tensor]:
+        """Weighted energies by name; ``data`` is the (B,) data term."""
         terms: dict[str, RestraintTerm] = dict(self.restraints.items())  # type: ignore[arg-type]
         energies = {name: term.energy(positions_A) for name, term in terms.items()}
         if self.training:
             pulling = [(term, energies[name]) for name, term in terms.items()]
-            measure_ratios(pulling, positions_A, lambda: self.data_term(projection, data))
-        return {name: term.weigh(energies[name]) for name, term in terms.items()}
+            measure_ratios(pulling, positions_A, data)
+        return {name: term.weigh(energies[name], data) for name, term in terms.items()}
 
     def reset_coordinates(self) -> None:
         """Coordinates, and the network that moves them, back to where they began."""

@@ -103,6 +103,13 @@ class Beads:
         return len(self.anchor_A)
 
     @property
+    def mass_centre_A(self) -> FloatArray:
+        """(N, 3) centre, in the reference, of what each bead carries."""
+        weighted = self.amplitude[:, None] * self.centre_A
+        sums = [np.bincount(self.carrier, column, len(self)) for column in weighted.T]
+        return np.stack(sums, axis=1) / self.mass[:, None]
+
+    @property
     def mass(self) -> FloatArray:
         """(N,) mass that each bead carries."""
         return np.bincount(self.carrier, self.amplitude, len(self)).astype(np.float64)

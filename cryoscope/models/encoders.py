@@ -94,8 +94,9 @@ class BeadViewEncoder(nn.Module):
         self.band, self.windows_A, self.weighted = band, tuple(windows_A), weighted
         self.register_buffer("centres_A", centres_A.float(), persistent=False)
         count = len(centres_A)
-        self.value_norm = nn.LayerNorm(count * len(self.windows_A))
-        self.slope_norm = nn.LayerNorm(3 * count * len(self.windows_A))
+        # The layer that follows has scales and offsets of its own.
+        self.value_norm = nn.LayerNorm(count * len(self.windows_A), elementwise_affine=False)
+        self.slope_norm = nn.LayerNorm(3 * count * len(self.windows_A), elementwise_affine=False)
         self.net = HiddenLayers([4 * count * len(self.windows_A), *widths])
         self.feature_count = self.net.output_count
 
@@ -185,7 +186,11 @@ def make_encoder(beads: Beads, band: Band, settings: Any) -> nn.Module:
         return NoEncoder()
     if kind == "bead-view":
         return BeadViewEncoder(
-            torch.as_tensor(beads.centre_A), band, settings.windows_A, widths, weighted=weighted
+            torch.as_tensor(beads.mass_centre_A),
+            band,
+            settings.windows_A,
+            widths,
+            weighted=weighted,
         )
     if kind == "fourier-mlp":
         return FourierMLPEncoder(band, settings.resolution_A, widths)

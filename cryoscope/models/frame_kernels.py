@@ -10,9 +10,11 @@ from numba import njit, prange
 
 #: Lengths below which a frame's axes are not normalised further, in A.
 LEAST_ALONG_A, LEAST_BEND_A = 1e-3, 1e-2
+_ALONG, _BEND = np.float32(LEAST_ALONG_A), np.float32(LEAST_BEND_A)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)
+@njit(parallel=True, cache=True, fastmath=True, nogil=True, error_model="numpy")
 def carry_forward(
     anchors: Any,
     carrier: Any,
@@ -33,23 +35,25 @@ def carry_forward(
         for i in range(centres.shape[1]):
             a, p, q, r = carrier[i], before[i], here[i], after[i]
             f = frames[b, i]
-            square = 0.0
+            square = _ZERO
             for k in range(3):
                 f[k] = x[r, k] - x[p, k]
-                f[6 + k] = 2.0 * x[q, k] - x[p, k] - x[r, k]
+                f[6 + k] = _TWO * x[q, k] - x[p, k] - x[r, k]
                 square += f[k] * f[k]
-            f[9] = max(math.sqrt(square), LEAST_ALONG_A)
-            dot = 0.0
+            f[9] = max(np.float32(math.sqrt(square)), _ALONG)
+            dot = _ZERO
+            inverse = _ONE / f[9]
             for k in range(3):
-                f[k] /= f[9]
+                f[k] *= inverse
                 dot += f[6 + k] * f[k]
-            square = 0.0
+            square = _ZERO
             for k in range(3):
                 f[3 + k] = f[6 + k] - dot * f[k]
                 square += f[3 + k] * f[3 + k]
-            f[10] = max(math.sqrt(square), LEAST_BEND_A)
+            f[10] = max(np.float32(math.sqrt(square)), _BEND)
+            inverse = _ONE / f[10]
             for k in range(3):
-                f[3 + k] /= f[10]
+                f[3 + k] *= inverse
             for k in range(3):
                 k1, k2 = (k + 1) % 3, (k + 2) % 3
                 across = f[k1] * f[3 + k2] - f[k2] * f[3 + k1]
@@ -58,7 +62,7 @@ def carry_forward(
                 )
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)
+@njit(parallel=True, cache=True, fastmath=True, nogil=True, error_model="numpy")
 def carry_backward(
     grad_centres: Any,
     carrier: Any,
@@ -76,7 +80,7 @@ def carry_backward(
         for i in range(grad_centres.shape[1]):
             g = grad_centres[b, i]
             f = frames[b, i]
-            along2, along1 = np.float32(0.0), np.float32(0.0)
+            along2, along1 = _ZERO, _ZERO
             for k in range(3):
                 k1, k2 = (k + 1) % 3, (k + 2) % 3
                 # d(e1 x e2 . g)/de1 = e2 x g, /de2 = g x e1
@@ -84,19 +88,19 @@ def carry_backward(
                 g2[k] = offset[i, 1] * g[k] + offset[i, 2] * (g[k1] * f[k2] - g[k2] * f[k1])
             for k in range(3):
                 along2 += g2[k] * f[3 + k]
-            if f[10] <= LEAST_BEND_A:
-                along2 = np.float32(0.0)
-            bend_dot = np.float32(0.0)
+            if f[10] <= _BEND:
+                along2 = _ZERO
+            bend_dot = _ZERO
             for k in range(3):
                 g2[k] = (g2[k] - along2 * f[3 + k]) / f[10]
                 along1 += g2[k] * f[k]
                 bend_dot += f[6 + k] * f[k]
-            length_dot = np.float32(0.0)
+            length_dot = _ZERO
             for k in range(3):
                 g1[k] -= bend_dot * g2[k] + along1 * f[6 + k]
                 length_dot += g1[k] * f[k]
-            if f[9] <= LEAST_ALONG_A:
-                length_dot = np.float32(0.0)
+            if f[9] <= _ALONG:
+                length_dot = _ZERO
             a, p, q, r = carrier[i], before[i], here[i], after[i]
             for k in range(3):
                 of_length = (g1[k] - length_dot * f[k]) / f[9]
@@ -104,4 +108,4 @@ def carry_backward(
                 grad[b, a, k] += g[k]
                 grad[b, p, k] -= of_length + of_bend
                 grad[b, r, k] += of_length - of_bend
-                grad[b, q, k] += 2.0 * of_bend
+                grad[b, q, k] += _TWO * of_bend

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numba import get_num_threads
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,7 +60,7 @@ def pair_energies(
     arrays = (_numpy(pairs), _numpy(d0_A), _numpy(weight), _SHAPES[shape], width_A)
 
     def kernel(coords: Array, gradient: Array) -> tuple[Array, Array]:
-        found: tuple[Array, Array] = pair_energy(coords, *arrays, gradient)
+        found: tuple[Array, Array] = pair_energy(coords, *arrays, gradient, get_num_threads())
         return found
 
     return _KernelEnergy.apply(coords_A, kernel)  # type: ignore[no-untyped-call]

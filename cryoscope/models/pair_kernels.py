@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit, prange
 
 QUADRATIC, ROBUST, LOG, ONE_SIDED, REPULSIVE, LINEAR = 0, 1, 2, 3, 4, 5
 #: Smallest squared distance the logarithm sees, in A^2.
@@ -117,9 +117,18 @@ def _sum_pairs(
 
 @njit(parallel=True, cache=True, fastmath=True, nogil=True, error_model="numpy")
 def pair_energy(
-    coords: Any, pairs: Any, d0: Any, pair_weight: Any, shape: int, width: float, grad: Any
+    coords: Any,
+    pairs: Any,
+    d0: Any,
+    pair_weight: Any,
+    shape: int,
+    width: float,
+    grad: Any,
+    threads: int = 1,
 ) -> Any:
     """Weighted sum of pair energies of every structure; ``grad`` (B, N, 3) is added to.
+
+    The structures are split into as many blocks as there are ``threads``, or more.
 
     Returns
     -------
@@ -127,7 +136,7 @@ def pair_energy(
     """
     batch = coords.shape[0]
     totals = np.zeros((2, batch))
-    share = -(-batch // get_num_threads())
+    share = -(-batch // threads)
     lanes = min(MOST_LANES, -(-share // LANES) * LANES)
     for block in prange((batch + lanes - 1) // lanes):
         first = block * lanes
@@ -189,17 +198,10 @@ def _grid(coords: Any, distance: float) -> Any:
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _clashes(
-    coords: Any,
-    bonded: Any,
-    distance: Any,
-    shape: int,
-    order: Any,
-    place: Any,
-    start: Any,
-    cells: Any,
-    grad: Any,
+    coords: Any, bonded: Any, distance: Any, shape: int, grid: Any, grad: Any
 ) -> tuple[float, int]:
     """Energy and number of the clashes of one structure; each cell meets half its neighbours."""
+    order, place, start, cells = grid
     count = len(order)
     limit2 = distance * distance
     form = _form(shape, 1.0)
@@ -246,9 +248,9 @@ def clash_energy(coords: Any, bonded: Any, distance: float, shape: int, grad: An
     energy = np.zeros(batch, np.float64)
     strained = np.zeros(batch, np.int64)
     for b in prange(batch):
-        order, place, start, cells = _grid(coords[b], distance)
+        grid = _grid(coords[b], distance)
         energy[b], strained[b] = _clashes(
-            coords[b], bonded, np.float32(distance), shape, order, place, start, cells, grad[b]
+            coords[b], bonded, np.float32(distance), shape, grid, grad[b]
         )
     return energy, strained
 

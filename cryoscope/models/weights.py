@@ -1,8 +1,8 @@
-"""Weights of restraints: constant, rising, or in proportion to the pull of the data."""
+"""Weights of restraints: constant, rising, or in proportion to what the data tell."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,15 +12,25 @@ from torch import Tensor, nn
 MEASURE_EVERY, NEWEST_COUNTS = 50, 0.2
 #: Bounds of the measured ratio; a restraint that pulls less than this per structure is at rest.
 LEAST_RATIO, MOST_RATIO, AT_REST = 1e-4, 1e4, 1e-6
+#: Nats per image for which ``signal`` weights are given, and the least that they are scaled by:
+#: what holds images without signal in place.
+NOMINAL_NATS, LEAST_STRENGTH = 100.0, 0.1
 
 
 class RestraintTerm(nn.Module):
     """An energy and its weight.
 
-    Schedules: ``constant``; ``ramp``, rising from 0 over ``ramp_steps`` steps; ``gradient-ratio``,
-    the weight times the length of the data term's gradient over that of the energy's, both with
-    respect to the bead positions, a running geometric mean measured while training (after
-    DynaMight, which measures once per epoch). Until the energy first pulls, it has no weight.
+    Schedules:
+
+    - ``constant``;
+    - ``ramp``, rising from 0 over ``ramp_steps`` steps;
+    - ``signal``, the weight for images that the model explains by 100 nats better than an empty
+      image does, and in proportion for others, but at least a tenth: a weight that suits clear
+      images would hold noisy ones, where the data pull less, to the reference;
+    - ``gradient-ratio``, the weight times the length of the data term's gradient over that of the
+      energy's, both with respect to the bead positions: a running geometric mean measured while
+      training (after DynaMight, which measures once per epoch). Until the energy first pulls, it
+      has no weight.
 
     Attributes
     ----------
@@ -44,12 +54,18 @@ class RestraintTerm(nn.Module):
         energy: Tensor = self.potential(positions_A)
         return energy
 
-    def weigh(self, energy: Tensor) -> Tensor:
-        """(B,) energies with the weight of this step; counts the step while training."""
+    def weigh(self, energy: Tensor, data: Tensor) -> Tensor:
+        """(B,) energies with the weight of this step; counts the step while training.
+
+        ``data`` is the (B,) data term: for ``signal`` minus the nats gained.
+        """
         if self.training:
             self.steps += 1
         if self.schedule == "ramp":
             return self.weight * (self.steps / self.ramp_steps).clamp_max(1.0) * energy
+        if self.schedule == "signal":
+            strength = (-data.detach().mean() / NOMINAL_NATS).clamp_min(LEAST_STRENGTH)
+            return self.weight * strength * energy
         if self.schedule == "gradient-ratio":
             return self.weight * self.ratio * energy
         return self.weight * energy
@@ -73,7 +89,7 @@ class RestraintTerm(nn.Module):
 def measure_ratios(
     terms: Sequence[tuple[RestraintTerm, Tensor]],
     positions_A: Tensor,
-    data: Callable[[], Tensor],
+    data: Tensor,
 ) -> None:
     """Measure, where due, how hard data and restraints pull on the beads.
 
@@ -84,12 +100,12 @@ def measure_ratios(
     positions_A
         (B, N, 3) beads the energies and the data term were computed from.
     data
-        Gives the (B,) data term.
+        (B,) data term.
     """
     due = [(term, energy) for term, energy in terms if term.due]
     if not due or not positions_A.requires_grad:
         return
-    data_pull = _pull(data(), positions_A)
+    data_pull = _pull(data, positions_A)
     for term, energy in due:
         term.measured(data_pull, _pull(energy, positions_A))
 

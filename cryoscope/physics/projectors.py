@@ -9,12 +9,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from cryoscope.physics.splat_kernels import MAX_WINDOW_PX, splat_backward, splat_forward
+from cryoscope.physics.splat_kernels import (
+    MAX_WINDOW_PX,
+    splat_backward,
+    splat_forward,
+    window_number,
+)
 
-#: Standard deviations after which a bead is cut off; the error stays below 1e-3 of the image.
+#: Standard deviations before which no bead is cut off; the error stays below 1e-3 of the image.
 REACH = 4.3
 
 
@@ -126,22 +132,25 @@ def gather_dense(
 def _gather_local(
     images: Tensor, xy_A: Tensor, sigma_A: float, pixel_size_A: float, reach: float
 ) -> tuple[Tensor, Tensor]:
-    """As :func:`gather_at_beads`, by the backward kernel of the splat with unit masses."""
+    """As :func:`gather_at_beads`, by the kernel of the splat's gradient."""
     _check_window(sigma_A, pixel_size_A, reach)
-    xy_px = (xy_A / pixel_size_A + images.shape[-1] // 2).contiguous()
-    ones = torch.ones(xy_A.shape[1])
-    slope, sums = torch.empty_like(xy_px), torch.empty_like(xy_px)
+    box_size_px, sigma_px = images.shape[-1], sigma_A / pixel_size_A
+    unit = 1 / (2 * math.pi * sigma_px**2)
+    count = xy_A.shape[1]
+    slope, sums = torch.empty_like(xy_A), torch.empty_like(xy_A)
     splat_backward(
-        xy_px.numpy(),
-        ones.numpy(),
-        (ones * (sigma_A / pixel_size_A)).numpy(),
-        1.0,
+        xy_A.contiguous().numpy(),
+        pixel_size_A,
+        np.full(count, unit / (sigma_px**2 * pixel_size_A), np.float32),
+        np.full(count, sigma_px, np.float32),
         reach,
+        True,
+        window_number(sigma_px, reach, box_size_px),
         images.contiguous().numpy(),
         slope.numpy(),
         sums.numpy(),
     )
-    return sums[..., 0], slope / pixel_size_A
+    return sums[..., 0] * unit, slope
 
 
 def _check_window(sigma_A: float, pixel_size_A: float, reach: float) -> None:
@@ -160,35 +169,45 @@ class _Splat(torch.autograd.Function):
         pixel_size_A: float,
         reach: float,
     ) -> Tensor:
-        xy_px = (xy_A.detach().float() / pixel_size_A + box_size_px // 2).contiguous()
-        mass = amplitude.detach().float().contiguous()
+        places = xy_A.detach().float().contiguous()
         sigma_px = (sigma_A.detach().float() / pixel_size_A).contiguous()
-        images = torch.zeros(len(xy_px), box_size_px, box_size_px)
+        unit = 1 / (2 * math.pi * (sigma_px * pixel_size_A) ** 2)
+        peak = (amplitude.detach().float() * unit).contiguous()
+        images = torch.zeros(len(places), box_size_px, box_size_px)
+        window = window_number(float(sigma_px.max()), reach, box_size_px)
         splat_forward(
-            xy_px.numpy(), mass.numpy(), sigma_px.numpy(), pixel_size_A**2, reach, images.numpy()
+            places.numpy(),
+            pixel_size_A,
+            peak.numpy(),
+            sigma_px.numpy(),
+            reach,
+            window,
+            images.numpy(),
         )
-        ctx.save_for_backward(xy_px, mass, sigma_px)
-        ctx.pixel_size_A, ctx.reach = pixel_size_A, reach
+        ctx.save_for_backward(places, peak, unit, sigma_px)
+        ctx.pixel_size_A, ctx.reach, ctx.window = pixel_size_A, reach, window
         return images
 
     @staticmethod
     def backward(ctx: Any, grad_images: Tensor) -> tuple[Tensor | None, ...]:
-        xy_px, mass, sigma_px = ctx.saved_tensors
-        grad_xy = torch.empty_like(xy_px)
+        places, peak, unit, sigma_px = ctx.saved_tensors
+        grad_xy = torch.empty_like(places)
         want_bead = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        grad_bead = xy_px.new_empty(len(xy_px) if want_bead else 0, xy_px.shape[1], 2)
+        sums = places.new_empty(len(places), places.shape[1] if want_bead else 0, 2)
         splat_backward(
-            xy_px.numpy(),
-            mass.numpy(),
+            places.numpy(),
+            ctx.pixel_size_A,
+            (peak / (sigma_px**2 * ctx.pixel_size_A)).numpy(),
             sigma_px.numpy(),
-            ctx.pixel_size_A**2,
             ctx.reach,
+            False,
+            ctx.window,
             grad_images.contiguous().numpy(),
             grad_xy.numpy(),
-            grad_bead.numpy(),
+            sums.numpy(),
         )
-        grad_xy /= ctx.pixel_size_A
         if not want_bead:
             return grad_xy, None, None, None, None, None
-        summed = grad_bead.sum(0)
-        return grad_xy, summed[:, 0], summed[:, 1] / ctx.pixel_size_A, None, None, None
+        total, second = sums.sum(0).unbind(1)
+        grad_sigma = peak * (second / sigma_px**3 - 2 * total / sigma_px) / ctx.pixel_size_A
+        return grad_xy, unit * total, grad_sigma, None, None, None

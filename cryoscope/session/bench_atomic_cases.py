@@ -37,10 +37,10 @@ SCALES = {
 #: Epochs of every case, by preset; a case of its own name goes first.
 EPOCHS: dict[str, dict[str, int]] = {
     "cpu": {
-        "cryoscope-default": 30,
-        "cryostar": 50,
-        "cont": 50,
-        "nma-rigid": 50,
+        "cryoscope-default": 40,
+        "cryostar": 80,
+        "cont": 80,
+        "nma-rigid": 80,
         "nashed": 30,
         "prins": 20,
         "cryofold-homo": 6,
@@ -65,12 +65,16 @@ SMOKE_EPOCHS = 1
 #: 8 and networks of millions of weights take days on two cores. There the published convolutional
 #: encoders (30 to 40 images/s) give way to one that looks from the beads, which is also told apart
 #: by knowing the pose.
+_CPU_CRYOSTAR = {
+    "optimiser.learning_rate": 1e-3,
+    "optimiser.final_learning_rate": 1e-4,
+}
 _CPU_VIEWS = {"encoder.kind": "bead-view", "encoder.windows_A": [3.0, 8.0]}
 SCALE_OPTIONS: dict[str, dict[str, Options]] = {
     "cpu": {
-        "cryostar": {"optimiser.learning_rate": 1e-3},
-        "cont": {"optimiser.learning_rate": 1e-3},
-        "nma-rigid": {"optimiser.learning_rate": 1e-3},
+        "cryostar": _CPU_CRYOSTAR,
+        "cont": _CPU_CRYOSTAR,
+        "nma-rigid": _CPU_CRYOSTAR,
         "nashed": {
             **_CPU_VIEWS,
             "optimiser.batch_size": 128,

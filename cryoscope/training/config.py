@@ -128,6 +128,13 @@ class LossConfig:
     restraints: tuple[RestraintConfig, ...] = Field(default=(), description="Pair potentials")
 
     @model_validator(mode="after")
+    def _signal_is_in_nats(self) -> Self:
+        by_signal = any(restraint.schedule == "signal" for restraint in self.restraints)
+        if by_signal and self.data != "likelihood":
+            raise ValueError("restraints by signal need the likelihood as data term")
+        return self
+
+    @model_validator(mode="after")
     def _each_kind_once(self) -> Self:
         kinds = [restraint.pairs for restraint in self.restraints]
         if len(set(kinds)) < len(kinds):

@@ -193,10 +193,10 @@ class RestraintConfig:
         default="quadratic", description="Energy of a pair as a function of its distance"
     )
     weight: float = Field(default=1.0, ge=0, description="Weight against the data term, per A^2")
-    schedule: Literal["constant", "ramp", "gradient-ratio"] = Field(
+    schedule: Literal["constant", "ramp", "signal", "gradient-ratio"] = Field(
         default="constant",
-        description="Weight as given, rising to it, or that times |data gradient| / |restraint "
-        "gradient| measured while training",
+        description="Weight as given; rising to it; for images explained by 100 nats, in "
+        "proportion to those; or times |data gradient| / |restraint gradient|, measured",
     )
     ramp_steps: int = Field(default=1000, ge=1, description="Steps of the ramp")
     reduce: Literal["sum", "mean"] = Field(default="sum", description="Over the pairs")

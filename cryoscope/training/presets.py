@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryoscope.data import InputError
-from cryoscope.training.config import LossConfig, RestraintConfig, TrainConfig
+from cryoscope.training.config import BeadConfig, LossConfig, RestraintConfig, TrainConfig
 from cryoscope.training.published_presets import PUBLISHED
 
 DEFAULT_PRESET = "cryoscope-default"
@@ -14,13 +14,24 @@ _PRESETS: dict[str, tuple[str, TrainConfig]] = {
         "8-D Gaussian latent, bond, elastic and clash restraints.",
         TrainConfig(
             preset=DEFAULT_PRESET,
+            beads=BeadConfig(b_factor_A2=100.0),
             loss=LossConfig(
                 restraints=(
-                    RestraintConfig(pairs="bonds", shape="quadratic", weight=10.0),
+                    RestraintConfig(pairs="bonds", weight=0.25, schedule="signal"),
                     RestraintConfig(
-                        pairs="elastic", shape="robust", weight=0.05, release_fraction=0.2
+                        pairs="elastic",
+                        shape="robust",
+                        weight=0.005,
+                        schedule="signal",
+                        release_fraction=0.2,
                     ),
-                    RestraintConfig(pairs="clash", shape="repulsive", weight=1.0, cutoff_A=4.0),
+                    RestraintConfig(
+                        pairs="clash",
+                        shape="repulsive",
+                        weight=0.5,
+                        schedule="signal",
+                        cutoff_A=4.0,
+                    ),
                 )
             ),
         ),

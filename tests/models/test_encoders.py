@@ -133,7 +133,7 @@ def settings(kind: str, **changed: Any) -> SimpleNamespace:
 
 
 def an_encoder(band: Band, kind: str, **changed: Any) -> Any:
-    beads: Any = SimpleNamespace(centre_A=np.random.default_rng(0).normal(0, 8, (20, 3)))
+    beads: Any = SimpleNamespace(mass_centre_A=np.random.default_rng(0).normal(0, 8, (20, 3)))
     return make_encoder(beads, band, settings(kind, **changed))
 
 

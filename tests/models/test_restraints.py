@@ -13,7 +13,9 @@ from torch import Tensor
 from cryoscope.data import InputError, Structure
 from cryoscope.models.coarse_grain import Beads, coarse_grain
 from cryoscope.models.pair_energies import (
+    clash_energies,
     clash_energy_reference,
+    pair_energies,
     pair_energy_reference,
     pair_variance_reference,
     pair_variances,
@@ -208,6 +210,41 @@ def test_the_mean_of_clashes_is_over_those_that_clash() -> None:
 def test_far_beads_do_not_clash() -> None:
     far = torch.arange(30.0).view(1, 10, 3) * 5
     assert float(ClashPotential(np.ones(9, dtype=bool))(far)) == 0
+
+
+@pytest.mark.parametrize("flung_A", [0.0, 60.0, 5e3, 1e12])
+def test_clashes_are_found_wherever_a_bead_is_flung(flung_A: float) -> None:
+    # from a grid of a few cells to one whose cells are wider than the protein
+    coords = torch.randn(3, 80, 3, generator=torch.Generator().manual_seed(2)) * 7
+    coords[1, 40] += flung_A
+    bonded = np.arange(79) != 30
+    bonds = torch.from_numpy(bonded)
+    energy, count = clash_energies(coords, bonds, 4.0, "repulsive")
+    expected, number = clash_energy_reference(coords, bonds, 4.0)
+    assert torch.allclose(energy, expected, rtol=1e-5)
+    assert count.tolist() == number.tolist()
+    assert min(count.tolist()) > 10
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_coordinates_that_are_no_numbers_break_nothing(value: float) -> None:
+    coords = torch.full((2, 12, 3), value)
+    coords[0, 1:] = torch.arange(33.0).view(11, 3)
+    energy, _ = clash_energies(coords, torch.ones(11, dtype=torch.bool), 4.0, "repulsive")
+    assert energy.shape == (2,)
+
+
+@pytest.mark.parametrize("structures", [1, 16, 70, 150])
+def test_pair_energies_do_not_depend_on_how_structures_are_split(structures: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    coords = torch.randn(structures, 30, 3, generator=generator) * 6
+    pairs = torch.triu_indices(30, 30, 1).T.contiguous()
+    rest = torch.rand(len(pairs), generator=generator) * 8 + 1
+    weight = (torch.rand(len(pairs), generator=generator) > 0.3).float()
+    together = pair_energies(coords, pairs, rest, weight, "robust", 1.5)
+    expected = pair_energy_reference(coords, pairs, rest, weight, "robust", 1.5)
+    assert torch.allclose(together[0], expected[0], rtol=1e-5)
+    assert torch.equal(together[1], expected[1])
 
 
 def test_no_pairs_cost_nothing() -> None:

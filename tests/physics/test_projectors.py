@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cryoscope.physics.fourier import make_band
 from cryoscope.physics.imaging import rotate_to_image, shift_phase
-from cryoscope.physics.projectors import project_beads, project_dense, project_splat
+from cryoscope.physics.projectors import REACH, project_beads, project_dense, project_splat
+from cryoscope.physics.splat_kernels import LOOPS, window_number
 
 
 def beads(count: int, spread_A: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,3 +95,29 @@ def test_beads_outside_the_box_leave_no_trace() -> None:
     assert float(images.detach().abs().max()) == 0
     assert far.grad is not None
     assert np.all(far.grad.numpy() == 0)
+
+
+@pytest.mark.parametrize("sigma_px", [0.6, 0.9, 1.3, 1.8, 2.3, 4.0])
+def test_beads_of_every_window_agree_with_the_dense_projector(sigma_px: float) -> None:
+    # every window and the loops; beads across the border and far outside too
+    torch.manual_seed(1)
+    xy_A = (torch.rand(2, 30, 2) - 0.5) * 40
+    xy_A[0, 0], xy_A[1, 1] = 90.0, -90.0
+    numbers = {window_number(s, REACH, 32) for s in (0.6, 0.9, 1.3, 1.8, 2.3, 4.0)}
+    assert numbers == set(range(LOOPS + 1))
+    leaves = (xy_A, torch.rand(30) + 1, torch.full((30,), sigma_px))
+    pattern = torch.randn(2, 32, 32)
+    found = []
+    for project in (project_splat, project_dense):
+        own = [leaf.clone().requires_grad_() for leaf in leaves]
+        images = project(*own, 32, 1.0)
+        found.append([images, *torch.autograd.grad((images * pattern).sum(), own)])
+    for fast, reference in zip(*found, strict=True):
+        assert float((fast - reference).norm() / reference.norm()) < 1e-3
+
+
+def test_a_window_wider_than_the_box_is_not_used() -> None:
+    assert window_number(0.6, REACH, 7) == LOOPS
+    xy_A = torch.tensor([[[0.4, -1.1]]])
+    arguments = (xy_A, torch.ones(1), torch.ones(1), 6, 1.0)
+    assert torch.allclose(project_splat(*arguments), project_dense(*arguments), atol=1e-4)
