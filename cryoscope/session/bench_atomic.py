@@ -112,11 +112,8 @@ def run(
     BenchStopped
         ``should_stop`` said so.
     """
-    import torch
-
     from cryoscope.simulation.simulate import SimulationStopped
 
-    torch.set_num_threads(os.cpu_count() or 1)
     outcomes: dict[str, Outcome] = {}
     bench = _Bench(scale, out, fixtures, device, progress, should_stop)
     for case in cases:
