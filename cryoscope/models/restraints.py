@@ -311,8 +311,8 @@ def _side_chains(beads: Beads, length_A: float) -> tuple[NDArray[np.int64], NDAr
     if len(beads.side_chains) == 0:
         raise InputError(
             "the side-chain restraint has no side-chain beads to hold",
-            cure="Give a model with side chains and set beads.coarse_grain to CA+SC, or the weight of "
-            "this restraint to 0",
+            cure="Give a model with side chains and set beads.coarse_grain to CA+SC, or the weight "
+            "of this restraint to 0",
         )
     longest_A = beads.side_chain_length_A
     return beads.side_chains, np.full(len(longest_A), length_A) if length_A > 0 else longest_A
