@@ -115,6 +115,7 @@ def test_simulate_defaults_are_those_of_the_configuration() -> None:
 
     config = SimulationConfig()
     own = {"out", "structure", "to", "trajectory", "topology", "progress_json"}
+    own |= {"hinge", "angle_deg", "compositions"}
     for name, parameter in inspect.signature(simulate).parameters.items():
         if name not in own:
             assert parameter.default == getattr(config, name), name
@@ -125,6 +126,13 @@ def test_simulate_distributions_are_those_of_the_configuration() -> None:
     from cryoscope.simulation.distributions import DISTRIBUTIONS
 
     assert tuple(Distribution) == DISTRIBUTIONS
+
+
+def test_simulate_motions_are_those_of_the_configuration() -> None:
+    from cryoscope.cli.simulate import Motion
+    from cryoscope.simulation.config import MOTIONS
+
+    assert tuple(Motion) == MOTIONS
 
 
 BAD = {

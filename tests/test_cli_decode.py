@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,10 @@ class FakeDecoder:
     trace_structure, atom_structure = trace(), all_atoms()
     bead_count = 4
     optics = Optics(2.0, 16)
+    has_atoms = True
+
+    def require_atoms(self) -> None:
+        pass
 
     def coords_A(self, z: np.ndarray) -> np.ndarray:
         coords_A = np.tile(trace().coords_A, (len(z), 1, 1))
@@ -45,8 +50,9 @@ class FakeDecoder:
         coords_A[:, :2, 0] += z[:, :1]
         return coords_A.astype(np.float32)
 
-    def volume(self, z: np.ndarray) -> Volume:
-        return Volume(np.zeros((4, 4, 4), np.float32), 2.0, (0.0, 0.0, 0.0))
+    def volumes(self, z: np.ndarray) -> Iterator[Volume]:
+        for _ in z:
+            yield Volume(np.zeros((4, 4, 4), np.float32), 2.0, (0.0, 0.0, 0.0))
 
 
 Z = np.array([[-1.0, 0.0], [1.0, 0.0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -101,13 +102,14 @@ def graph_path(
     *,
     frames: int = 10,
     neighbours: int = 15,
+    average_neighbours: float | None = None,
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """States along the shortest way through the cloud of particles, by way of chosen ones.
 
     The way goes from each anchor to the next along the edges of the graph that joins every particle
     to its nearest neighbours (Dijkstra), so that it never leaves the cloud; the states lie at equal
-    distances along it. Where the anchors are not connected, the number of neighbours is doubled.
+    distances along it.
 
     Parameters
     ----------
@@ -118,7 +120,11 @@ def graph_path(
     frames
         Number of states.
     neighbours
-        Neighbours of every particle to begin with.
+        Neighbours of every particle, to begin with: where the anchors are not connected, the number
+        is doubled.
+    average_neighbours
+        Keep only the shortest edges, so many for a particle on average: the way then avoids
+        stretches without particles. With it ``neighbours`` is not doubled.
     seed
         Of the 20,000 particles that larger sets are thinned to; anchors are always kept.
 
@@ -129,9 +135,12 @@ def graph_path(
     Raises
     ------
     InputError
-        If there are fewer than two anchors, or one of them does not exist or has no latent.
+        If there are fewer than two anchors, or one of them does not exist or has no latent; if the
+        kept edges do not connect them.
     """
-    stops = graph_particles(z, anchors, neighbours=neighbours, seed=seed)
+    stops = graph_particles(
+        z, anchors, neighbours=neighbours, average_neighbours=average_neighbours, seed=seed
+    )
     return straight_path(z[stops], frames)
 
 
@@ -140,10 +149,16 @@ def graph_particles(
     anchors: Sequence[int] | NDArray[np.integer],
     *,
     neighbours: int = 15,
+    average_neighbours: float | None = None,
+    power: float = 1.0,
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """The particles that :func:`graph_path` passes, in order; arguments and errors as there."""
-    chosen = _checked_anchors(z, anchors)
+    """The particles that :func:`graph_path` passes, in order; arguments and errors as there.
+
+    ``power`` is that of the length of an edge in its cost: above 1, many short steps are cheaper
+    than one long one, and the way keeps to where particles are dense.
+    """
+    chosen = checked_anchors(z, anchors)
     rows = np.flatnonzero(finite_rows(z))
     if len(rows) < 2:
         raise InputError(
@@ -158,12 +173,15 @@ def graph_particles(
     tree = cKDTree(points)
     count = min(max(neighbours, 1), len(rows) - 1)
     while True:
-        graph = _neighbour_graph(tree, points, count)
+        graph = _neighbour_graph(tree, points, count, average_neighbours, power)
         distance, before = dijkstra(
             graph, directed=False, indices=ends[:-1], return_predecessors=True
         )
-        if np.isfinite(distance[np.arange(len(ends) - 1), ends[1:]]).all():
+        joined = np.isfinite(distance[np.arange(len(ends) - 1), ends[1:]])
+        if joined.all():
             break
+        if average_neighbours is not None:
+            _refuse_apart(chosen, int(joined.argmin()), count, average_neighbours)
         count = min(2 * count, len(rows) - 1)
     way = [int(ends[0])]
     for leg, (start, stop) in enumerate(pairwise(ends.tolist())):
@@ -174,9 +192,19 @@ def graph_particles(
     return np.asarray(rows[way], dtype=np.int64)
 
 
-def _checked_anchors(
+def _refuse_apart(chosen: NDArray[np.int64], leg: int, count: int, average: float) -> None:
+    raise InputError(
+        f"no way leads from particle {chosen[leg]} to particle {chosen[leg + 1]} in the graph of "
+        f"{count} neighbours with {average:g} kept on average",
+        cure=f"Raise the average ({average:g}) or the neighbours ({count}), or add a particle "
+        "between the two",
+    )
+
+
+def checked_anchors(
     z: NDArray[np.floating], anchors: Sequence[int] | NDArray[np.integer]
 ) -> NDArray[np.int64]:
+    """Numbers of particles that a path passes; errors as of :func:`graph_path`."""
     chosen = np.asarray(anchors, dtype=np.int64).ravel()
     if len(chosen) < 2:
         raise InputError(
@@ -195,13 +223,64 @@ def _checked_anchors(
     return chosen
 
 
-def _neighbour_graph(tree: cKDTree, points: NDArray[np.float64], count: int) -> csr_array:
-    """Distances from every point to its ``count`` nearest others."""
+def _neighbour_graph(
+    tree: cKDTree,
+    points: NDArray[np.float64],
+    count: int,
+    average: float | None,
+    power: float,
+) -> csr_array:
+    """Costs from every point to its ``count`` nearest others, or to the nearest of these."""
     distance, near = tree.query(points, k=[*range(2, count + 2)])
+    if average is not None and average * len(points) < distance.size:
+        kept = max(round(average * len(points)), 1)
+        longest = np.partition(distance.ravel(), kept - 1)[kept - 1]
+        held = distance <= longest
+    else:
+        held = np.ones(distance.shape, dtype=bool)
+    # In units of the typical edge, so that no power runs out of floating point.
+    cost = (distance / max(float(np.median(distance)), np.finfo(np.float64).tiny)) ** power
     # csgraph takes a stored zero for no edge; equal points are next to each other.
-    distance = np.maximum(distance, np.finfo(np.float64).tiny)
-    start = np.arange(0, near.size + 1, count)
-    return csr_array((distance.ravel(), near.ravel(), start), shape=(len(points),) * 2)
+    cost = np.maximum(cost, np.finfo(np.float64).tiny)
+    start = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+    return csr_array((cost[held], near[held], start), shape=(len(points),) * 2)
+
+
+@dataclass(frozen=True)
+class FrameSupport:
+    """How well data support the states of a path.
+
+    Attributes
+    ----------
+    nearest
+        (frames,) the particle nearest to each state.
+    distance
+        (frames,) how far it is, in units of the latents.
+    count
+        (frames,) particles to which this state is nearer than any other of the path.
+    """
+
+    nearest: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+
+def frame_support(z: NDArray[np.floating], path: NDArray[np.floating]) -> FrameSupport:
+    """Particles of (N, d) latents about each state of a (frames, d) path.
+
+    Raises
+    ------
+    InputError
+        If no particle has a latent.
+    """
+    rows = np.flatnonzero(finite_rows(z))
+    if len(rows) == 0:
+        raise InputError("no particle has latents yet", cure="Wait for the first latents")
+    points = np.asarray(z[rows], dtype=np.float64)
+    states = np.asarray(path, dtype=np.float64)
+    distance, near = cKDTree(points).query(states)
+    count = np.bincount(cKDTree(states).query(points)[1], minlength=len(states))
+    return FrameSupport(rows[near].astype(np.int64), distance, count.astype(np.int64))
 
 
 def drawn_path(

@@ -16,7 +16,8 @@ from cryoscope.cli.demo import DEMO_FOLDER, simulate_demo_set
 from cryoscope.cli.display import on_a_display
 from cryoscope.data import InputError
 
-ATOMIC_FOLDER = Path("cryoscope-bench")
+ATOMIC_FOLDER, VOLUME_FOLDER = Path("cryoscope-bench"), Path("cryoscope-bench-volume")
+_CASES = "atomic and volume"
 
 
 class Bench(StrEnum):
@@ -24,10 +25,11 @@ class Bench(StrEnum):
 
     DEMO = "demo"
     ATOMIC = "atomic"
+    VOLUME = "volume"
 
 
 class Scale(StrEnum):
-    """How large the atomic bench is."""
+    """How large the atomic and the volume bench are."""
 
     FULL = "full"
     CPU = "cpu"
@@ -49,8 +51,8 @@ def bench(
         typer.Option(
             "--out",
             "-o",
-            help="Folder of the data sets, simulated if not there, and of the atomic bench's runs "
-            "\\[default: cryoscope-demo or cryoscope-bench]",
+            help="Folder of the data sets, simulated if not there, and of the runs trained on them "
+            "\\[default: cryoscope-demo, cryoscope-bench or cryoscope-bench-volume]",
         ),
     ] = None,
     seconds: Annotated[
@@ -61,11 +63,13 @@ def bench(
         typer.Option(help="Measure the window's start and stalls too", rich_help_panel="demo"),
     ] = True,
     cases: Annotated[
-        str, typer.Option(help="Only these cases or groups, a,b,...", rich_help_panel="atomic")
+        str, typer.Option(help="Only these cases or groups, a,b,...", rich_help_panel=_CASES)
     ] = "",
     scale: Annotated[
         Scale,
-        typer.Option(help="50,000 images, 10,000, or a quick try", rich_help_panel="atomic"),
+        typer.Option(
+            help="50,000 images, 10,000 (volume: 5,000), or a quick try", rich_help_panel=_CASES
+        ),
     ] = Scale.CPU,
     fixtures: Annotated[
         Path | None,
@@ -75,8 +79,16 @@ def bench(
             rich_help_panel="atomic",
         ),
     ] = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python interpreter of an environment with cryoDRGN, which then trains on the "
+            "same data",
+            rich_help_panel="volume",
+        ),
+    ] = None,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:N", rich_help_panel="atomic")
+        str, typer.Option(help="auto, cpu, cuda or cuda:N", rich_help_panel=_CASES)
     ] = "auto",
 ) -> int:
     """Measure Cryoscope on this machine, with trivial predictors beside each result.
@@ -86,12 +98,22 @@ def bench(
 
     `atomic`: the published methods on simulated sets with known truth; leaves table.md, table.json
     and table.png. What is there already is not made again: stopped, it goes on where it was.
+
+    `volume`: the map network on the sets of cryoDRGN's thesis, beside cryoDRGN itself where
+    `--peer` tells its interpreter; leaves the same files.
     """
     if name is Bench.ATOMIC:
         from cryoscope.cli.bench_atomic import run_atomic
 
         folder = (out or ATOMIC_FOLDER).expanduser().absolute()
         return run_atomic(folder, cases, scale.value, fixtures, device, json_file)
+    if name is Bench.VOLUME:
+        from cryoscope.cli.bench_volume import run_volume
+
+        # a link of a virtual environment is not followed: it is what makes it one
+        program = None if peer is None else peer.expanduser().absolute()
+        folder = (out or VOLUME_FOLDER).expanduser().absolute()
+        return run_volume(folder, cases, scale.value, program, device, json_file)
     measure_demo((out or DEMO_FOLDER).expanduser().absolute(), seconds, json_file, window=window)
     return 0
 

@@ -37,37 +37,61 @@ def write_states(
     maps: bool,
     atoms: bool = False,
 ) -> None:
-    """Decode (states, d) latents into a new folder and print what was written."""
-    from cryoscope.analysis.motion import ResidueMotion, motion_table, table_csv
+    """Decode (states, d) latents into a new folder and print what was written.
+
+    Raises
+    ------
+    InputError
+        Where structures alone are asked for and the run has none.
+    """
     from cryoscope.io.atomic import atomic_folder, write_text_atomic
     from cryoscope.io.mrc import write_volume
     from cryoscope.training.decoding import load_decoder
 
     decoder = load_decoder(run)
-    coords_A = decoder.coords_A(z)
+    if atoms or not maps:
+        decoder.require_atoms()
     header = ",".join(["state", *(f"z{i + 1}" for i in range(z.shape[1]))])
     rows = [",".join([str(i + 1), *(f"{v:.7g}" for v in state)]) for i, state in enumerate(z)]
-    motion = table_csv(motion_table(coords_A, decoder.trace_structure), ResidueMotion)
-    states = f"states.{structures.value}"
+    lines = [f"latents     {out / 'states.csv'}"]
     with atomic_folder(out) as folder, StageProgress() as progress:
         write_text_atomic(folder / "states.csv", "\n".join([header, *rows]) + "\n")
-        write_text_atomic(folder / "motion.csv", motion)
-        if structures is not StructureFormat.NONE and atoms:
-            write_models(decoder.atom_structure, decoder.atoms_A(z), folder / states)
-        elif structures is not StructureFormat.NONE:
-            write_models(decoder.trace_structure, coords_A, folder / states)
+        if decoder.has_atoms:
+            lines += _write_structures(decoder, z, folder, out, structures, atoms)
         if maps:
-            for number, state in enumerate(z, start=1):
-                write_volume(folder / f"state-{number:03d}.mrc", decoder.volume(state))
+            for number, volume in enumerate(decoder.volumes(z), start=1):
+                write_volume(folder / f"state-{number:03d}.mrc", volume)
                 progress.update("maps", number, len(z))
-    print(f"latents     {out / 'states.csv'}")
-    print(f"motion      {out / 'motion.csv'} ({decoder.bead_count:,} residues)")
-    if structures is not StructureFormat.NONE:
-        kept = "heavy atoms" if atoms else "CA or P atoms"
-        print(f"structures  {out / states} ({len(z)} models, {kept})")
-    if maps:
-        box_px = decoder.optics.box_size_px
-        print(f"maps        {out / 'state-001.mrc'} to {len(z):03d}, {box_px} px")
+            box_px = decoder.optics.box_size_px
+            lines.append(f"maps        {out / 'state-001.mrc'} to {len(z):03d}, {box_px} px")
+    print("\n".join(lines))
+
+
+def _write_structures(
+    decoder: Decoder,
+    z: NDArray[np.floating],
+    folder: Path,
+    out: Path,
+    structures: StructureFormat,
+    atoms: bool,
+) -> list[str]:
+    """Write what the residues do; returns the lines that say so, with ``out`` for ``folder``."""
+    from cryoscope.analysis.motion import ResidueMotion, motion_table, table_csv
+    from cryoscope.io.atomic import write_text_atomic
+
+    coords_A = decoder.coords_A(z)
+    motion = table_csv(motion_table(coords_A, decoder.trace_structure), ResidueMotion)
+    write_text_atomic(folder / "motion.csv", motion)
+    lines = [f"motion      {out / 'motion.csv'} ({decoder.bead_count:,} residues)"]
+    if structures is StructureFormat.NONE:
+        return lines
+    name = f"states.{structures.value}"
+    if atoms:
+        write_models(decoder.atom_structure, decoder.atoms_A(z), folder / name)
+    else:
+        write_models(decoder.trace_structure, coords_A, folder / name)
+    kept = "heavy atoms" if atoms else "CA or P atoms"
+    return [*lines, f"structures  {out / name} ({len(z)} models, {kept})"]
 
 
 def write_models(structure: Structure, coords_A: NDArray[np.floating], file: Path) -> None:
@@ -96,6 +120,7 @@ def write_per_particle(run: Path, latents: Latents, out: Path) -> None:
     if out.suffix.lower() != ".npy":
         raise InputError("coordinates are written as .npy", file=out, cure="Name it so")
     decoder = load_decoder(run)
+    decoder.require_atoms()
     shape = (len(latents), decoder.bead_count, 3)
     with (
         StageProgress() as progress,

@@ -15,7 +15,21 @@ import typer
 from typer.main import get_command
 
 from cryoscope import __version__
-from cryoscope.cli import bench, control, decode, demo, doctor, results, simulate, train, window
+from cryoscope.cli import (
+    analyze,
+    bench,
+    control,
+    convert,
+    decode,
+    demo,
+    doctor,
+    landscape,
+    reconstruct,
+    results,
+    simulate,
+    train,
+    window,
+)
 from cryoscope.data import InputError
 
 DONE, UNEXPECTED, BAD_INPUT, STOPPED = 0, 1, 2, 130
@@ -53,7 +67,21 @@ def _options(
     """Options of the program itself."""
 
 
-for module in (window, demo, simulate, train, results, decode, control, bench, doctor):
+for module in (
+    window,
+    demo,
+    simulate,
+    train,
+    results,
+    decode,
+    analyze,
+    landscape,
+    reconstruct,
+    convert,
+    control,
+    bench,
+    doctor,
+):
     module.add_to(app)
 COMMANDS = tuple(str(command.name) for command in app.registered_commands)
 

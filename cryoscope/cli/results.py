@@ -44,6 +44,18 @@ def latents(
 
     folder = RunFolder.open(run)
     found = folder.load_latents(epoch)
+    write_latents_as(found, out)
+    print(f"latents of {len(found):,} particles, epoch {found.epoch}: {out}")
+
+
+def write_latents_as(found: Latents, out: Path) -> None:
+    """Write latents in the form that the suffix of ``out`` names.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not .npz, .csv or .parquet, or the file cannot be written.
+    """
     suffix = out.suffix.lower()
     if suffix == ".npz":
         from cryoscope.io.latents_file import write_latents
@@ -57,7 +69,6 @@ def latents(
             file=out,
             cure="Name it .npz, .csv or .parquet",
         )
-    print(f"latents of {len(found):,} particles, epoch {found.epoch}: {out}")
 
 
 def latent_table(found: Latents) -> pd.DataFrame:
@@ -95,21 +106,26 @@ def export(
         str,
         typer.Option(
             help="Name of a selection made in the window, or a file of 0-based particle numbers"
-            " (.txt one per line, .npy numbers or mask)"
+            " (.txt one per line, .npy numbers or mask, .pkl of cryoDRGN)"
         ),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help=".star (rows of your file), or .txt (particle numbers)"),
+        typer.Option(
+            "--out",
+            "-o",
+            help=".star or .cs (rows of your file), or particle numbers as .txt or .pkl (cryoDRGN)",
+        ),
     ],
     particles: Annotated[
         Path | None,
         typer.Option(help="Particle file, if it has moved since the run was started"),
     ] = None,
 ) -> None:
-    """Carry a selection of particles back to RELION.
+    """Carry a selection of particles back to RELION, cryoSPARC or cryoDRGN.
 
-    A .star file holds the rows of your own particle file, unchanged, so that every column is kept.
+    A .star or .cs file holds the rows of your own particle file, unchanged, so that every column
+    is kept; .pkl is what cryoDRGN takes with --ind.
     """
     from cryoscope.io.run_folder import RunFolder
 
@@ -117,25 +133,21 @@ def export(
     chosen = find_selection(folder, selection)
     if len(chosen) == 0:
         raise InputError("the selection is empty", file=run, cure="Choose another selection")
-    if out.suffix.lower() == ".txt":
-        from cryoscope.io.atomic import write_text_atomic
+    if out.suffix.lower() in (".txt", ".pkl"):
+        from cryoscope.io.particles_file import write_row_numbers
 
-        write_text_atomic(out, "".join(f"{i}\n" for i in chosen.mask.nonzero()[0]))
-    elif out.suffix.lower() == ".star":
+        write_row_numbers(out, chosen.mask.nonzero()[0])
+    else:
         from cryoscope.session.exporting import write_selection
 
         source = run_particles(folder, particles)
         write_selection(source, chosen, folder.load_latents(), out)
-    else:
-        raise InputError(
-            "particles are written as .star or .txt", file=out, cure="Name the output so"
-        )
     print(f"{len(chosen):,} of {len(chosen.mask):,} particles: {out}")
 
 
 def run_particles(folder: RunFolder, file: Path | None = None) -> Particles:
     """The particles that a run was trained on, from ``file`` where they have moved."""
-    from cryoscope.io.relion import read_particles
+    from cryoscope.io.particles_file import read_any
 
     named = file or Path(str(folder.info().get("particles", "")))
     if not named.is_file():
@@ -144,7 +156,7 @@ def run_particles(folder: RunFolder, file: Path | None = None) -> Particles:
             file=named,
             cure="Say where it is now with --particles",
         )
-    return read_particles(named)
+    return read_any(named)
 
 
 def find_selection(folder: RunFolder, name: str) -> Selection:
@@ -180,7 +192,7 @@ def _mask_from_file(file: Path, count: int) -> NDArray[np.bool_]:
 
 
 def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
-    """0-based particle numbers in the order of a file (.txt, .npy); a mask gives its rows.
+    """0-based particle numbers in the order of a file (.txt, .npy, .pkl); a mask gives its rows.
 
     Raises
     ------
@@ -191,6 +203,10 @@ def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
 
     from cryoscope.io.atomic import explain_os_errors
 
+    if file.suffix.lower() == ".pkl":
+        from cryoscope.io.cryodrgn_files import read_indices
+
+        return read_indices(file, count)
     cure = f"Give whole numbers from 0 to {count - 1}, one per line"
     with explain_os_errors(file, action="read"):
         if file.stat().st_size > _INDEX_FILE_LIMIT_BYTES:

@@ -29,6 +29,14 @@ class Distribution(StrEnum):
     DISCRETE = "discrete"
 
 
+class Motion(StrEnum):
+    """How the molecule moves."""
+
+    PATH = "path"
+    HINGES = "hinges"
+    CIRCLE = "circle"
+
+
 class Align(StrEnum):
     """How the end of the path is laid on its start."""
 
@@ -69,16 +77,54 @@ def simulate(
         float,
         typer.Option(help="Signal variance over the whole box / noise variance; 0 = no signal"),
     ] = 0.1,
+    motion: Annotated[
+        Motion,
+        typer.Option(
+            help="Along the given models or a relaxed path through them; parts of one structure "
+            "turning about hinges, each on its own; or once round in a circle",
+            rich_help_panel=_MOTION,
+        ),
+    ] = Motion.PATH,
+    hinge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CHAIN:RESIDUE after which the chain turns; repeat for a second coordinate",
+            rich_help_panel=_MOTION,
+        ),
+    ] = None,
+    angle_deg: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Degrees turned by the last frame, one for all hinges or one each "
+            "\\[default: 60]; one hinge in a circle takes 360",
+            rich_help_panel=_MOTION,
+        ),
+    ] = None,
     distribution: Annotated[
         Distribution,
-        typer.Option(help="Where particles are along the motion", rich_help_panel=_MOTION),
+        typer.Option(
+            help="Where particles are along the motion (every coordinate of it)",
+            rich_help_panel=_MOTION,
+        ),
     ] = Distribution.UNIFORM,
     states: Annotated[
         int, typer.Option(help="Number of states of 'discrete'", rich_help_panel=_MOTION)
     ] = 5,
     frames: Annotated[
-        int, typer.Option(help="Frames of the relaxed path", rich_help_panel=_MOTION)
+        int,
+        typer.Option(
+            help="Frames of the relaxed path, along each hinge's turn, or round the circle",
+            rich_help_panel=_MOTION,
+        ),
     ] = 50,
+    compositions: Annotated[
+        Path | None,
+        typer.Option(
+            help='Mixture of what is left out: JSON, {"states": [{"name": "whole", "share": 2}, '
+            '{"name": "no lid", "share": 1, "without": ["A:122-159", "B"]}]}',
+            rich_help_panel=_MOTION,
+        ),
+    ] = None,
     align: Annotated[
         Align,
         typer.Option(
@@ -103,7 +149,9 @@ def simulate(
     b_factor_A2: Annotated[
         float,
         typer.Option(
-            "--b-factor-A2", help="Blur of every atom in A^2", rich_help_panel=_MICROSCOPE
+            "--b-factor-A2",
+            help="Blur of every atom, exp(-B k^2 / 4), in A^2",
+            rich_help_panel=_MICROSCOPE,
         ),
     ] = 60.0,
     contrast: Annotated[
@@ -118,9 +166,10 @@ def simulate(
     """Simulate particles of a moving molecule, with everything about them known.
 
     Writes particles.star and its image stack as RELION 3.1 does, reference.pdb (the first
-    conformation in the frame of the poses: train with it), truth.npz (the true conformation, pose
-    and shift of every particle) and simulation.json.
+    conformation in the frame of the poses: train with it), truth.npz (the true conformation, state,
+    pose and shift of every particle) and simulation.json.
     """
+    from cryoscope.simulation.composition import read_compositions
     from cryoscope.simulation.config import SimulationConfig
 
     if structure is None and to:
@@ -130,6 +179,10 @@ def simulate(
         structures=tuple(str(model) for model in models),
         trajectory=str(trajectory or ""),
         topology=str(topology or ""),
+        motion=motion.value,
+        hinges=tuple(hinge or ()),
+        angles_deg=tuple(angle_deg or SimulationConfig.angles_deg),
+        compositions=() if compositions is None else read_compositions(compositions),
         frames=frames,
         align=align.value,
         particles=particles,

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoscope.conventions import relion_deg_from_rotation, relion_origin_from_shift_A
-from cryoscope.data import InputError, Particles, ParticleSource
-from cryoscope.io.relion_table import ParticleTable, read_particle_table
+from cryoscope.data import CTFParams, InputError, Optics, Particles, ParticleSource, Poses
+from cryoscope.io.relion_table import read_particle_table
 from cryoscope.io.stack import StackImages
+from cryoscope.io.stack_search import find_stacks
 from cryoscope.io.star import read_star, write_star, write_star_rows
-
-_NAMED_AT_MOST = 3
 
 
 def read_particles(star: str | Path, *, search: Sequence[str | Path] = ()) -> Particles:
@@ -40,7 +39,7 @@ def read_particles(star: str | Path, *, search: Sequence[str | Path] = ()) -> Pa
     """
     star = Path(star)
     table = read_particle_table(star)
-    files = _find_stacks(table, [Path(folder).absolute() for folder in search])
+    files = find_stacks(table.stack_names, table.stack_index, star, search)
     images = StackImages.open(files, table.stack_index, table.frame, table=star)
     announced = table.optics[0].box_size_px
     if announced not in (0, images.box_size_px):
@@ -118,7 +117,26 @@ def write_particle_star(
     InputError
         A name cannot stand in a STAR file, or the file cannot be written.
     """
-    groups = particles.optics
+    write_metadata_star(
+        path,
+        particles.optics,
+        particles.ctf,
+        particles.poses,
+        image_names,
+        half_set=particles.half_set,
+    )
+
+
+def write_metadata_star(
+    path: str | Path,
+    groups: Sequence[Optics],
+    ctf: CTFParams,
+    poses: Poses | None,
+    image_names: Sequence[str] | NDArray[np.str_],
+    *,
+    half_set: NDArray[np.int8] | None = None,
+) -> None:
+    """As `write_particle_star`, of particles whose images need not be there."""
     optics: dict[str, ArrayLike] = {
         "rlnOpticsGroupName": [group.name for group in groups],
         "rlnOpticsGroup": np.arange(1, len(groups) + 1),
@@ -129,7 +147,6 @@ def write_particle_star(
         "rlnAmplitudeContrast": [group.amplitude_contrast for group in groups],
         "rlnImageDimensionality": np.full(len(groups), 2),
     }
-    ctf, poses = particles.ctf, particles.poses
     rows: dict[str, ArrayLike] = {"rlnImageName": np.asarray(image_names, dtype=np.str_)}
     if poses is not None:
         names = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
@@ -144,42 +161,7 @@ def write_particle_star(
         "rlnCtfBfactor": ctf.b_factor_A2,
         "rlnCtfScalefactor": ctf.scale,
         "rlnOpticsGroup": ctf.optics_group + 1,
-        "rlnRandomSubset": particles.half_set.astype(np.int64),
     }
+    if half_set is not None:
+        rows["rlnRandomSubset"] = half_set.astype(np.int64)
     write_star(path, {"optics": optics, "particles": rows})
-
-
-def _find_stacks(table: ParticleTable, search: list[Path]) -> list[Path]:
-    path = table.star.path
-    beside = path.absolute().parent
-    folders = list(dict.fromkeys([Path.cwd(), beside, *beside.parents, *search]))
-    flat = list(dict.fromkeys([beside, *search]))
-    found: list[Path] = []
-    missing: list[int] = []
-    for number, name in enumerate(table.stack_names):
-        places = [folder / name for folder in folders]
-        places += [folder / Path(name).name for folder in flat]
-        existing = next((place for place in places if _is_file(place)), None)
-        if existing is None:
-            missing.append(number)
-        else:
-            found.append(existing)
-    if missing:
-        names = ", ".join(table.stack_names[number] for number in missing[:_NAMED_AT_MOST])
-        more = ", ..." if len(missing) > _NAMED_AT_MOST else ""
-        searched = ", ".join(str(f) for f in dict.fromkeys([Path.cwd(), *flat]))
-        raise InputError(
-            f"{len(missing):,} of {len(table.stack_names):,} stacks are missing: {names}{more}",
-            file=path,
-            row=int(np.flatnonzero(table.stack_index == missing[0])[0]) + 1,
-            cure=f"Searched {searched} and the parent folders of the file; put the stacks (or "
-            "links) there, or start cryoscope in the folder their names begin from",
-        )
-    return found
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name too long for the disk, or a folder that may not be entered
-        return False

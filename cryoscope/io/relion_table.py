@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from cryoscope.conventions import rotation_from_relion_deg, shift_from_relion_origin_A
 from cryoscope.data import CTFParams, InputError, Optics, Poses
+from cryoscope.io.stack_search import refuse_mixed_sampling
 from cryoscope.io.star import StarFile, read_star
 from cryoscope.io.star_block import StarBlock
 
 HALF_SET_SEED = 0
-_SAME_PIXEL = 1e-4
 _ANGLES = ("_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi")
 _ORIGINS_A = ("_rlnOriginXAngst", "_rlnOriginYAngst")
 _ORIGINS_PX = ("_rlnOriginX", "_rlnOriginY")
@@ -60,12 +60,17 @@ class ParticleTable:
     uid: NDArray[np.str_]
 
 
-def read_particle_table(path: str | Path) -> ParticleTable:
+def read_particle_table(path: str | Path, *, mixed_sampling: bool = False) -> ParticleTable:
     """Read the particles of RELION 3.1, 4 or 5 (optics groups), or of 3.0 (one table).
 
     Absent phase shifts, origins and B-factors are 0, as in RELION. Poses are None where the file
     has not all three angles. Without ``_rlnRandomSubset`` the particles are split at random, the
     same way every time; rows of one image go to one half.
+
+    Parameters
+    ----------
+    mixed_sampling
+        Accept optics groups of different pixel and box sizes (for conversions; models cannot).
 
     Raises
     ------
@@ -76,7 +81,7 @@ def read_particle_table(path: str | Path) -> ParticleTable:
     columns = _Columns(read_star(path))
     columns.require()
     stack_names, stack_index, frame = _image_names(columns)
-    group, optics = _optics(columns)
+    group, optics = _optics(columns, mixed_sampling)
     ctf = _ctf(columns, group)
     poses = _poses(columns)
     uid, image = _unique_ids(columns.block.text("_rlnImageName"), stack_index, frame)
@@ -202,7 +207,9 @@ def _image_names(
     return tuple(stacks), np.array(stack_index, np.int64), np.array(frame, np.int64)
 
 
-def _optics(columns: _Columns) -> tuple[NDArray[np.int64], tuple[Optics, ...]]:
+def _optics(
+    columns: _Columns, mixed_sampling: bool
+) -> tuple[NDArray[np.int64], tuple[Optics, ...]]:
     pixel_size_A = columns.pixel_size_A()
     columns.refuse(
         ~((pixel_size_A > 0) & np.isfinite(pixel_size_A)),
@@ -240,7 +247,8 @@ def _optics(columns: _Columns) -> tuple[NDArray[np.int64], tuple[Optics, ...]]:
         )
         for place, row in enumerate(first.tolist())
     )
-    _refuse_mixed(columns, groups, first)
+    if not mixed_sampling:
+        refuse_mixed_sampling(groups, first, columns.path)
     return group, groups
 
 
@@ -262,23 +270,6 @@ def _group_name(columns: _Columns, row: int, place: int) -> str:
     if columns.optics is not None and "_rlnOpticsGroupName" in columns.optics:
         return str(columns.optics.text("_rlnOpticsGroupName")[columns.optics_row[row]])
     return f"opticsGroup{place + 1}"
-
-
-def _refuse_mixed(columns: _Columns, groups: tuple[Optics, ...], first: NDArray[np.int64]) -> None:
-    by_row = np.argsort(first).tolist()
-    one = groups[by_row[0]]
-    for other, row in ((groups[place], first[place]) for place in by_row):
-        if abs(other.pixel_size_A - one.pixel_size_A) > _SAME_PIXEL * one.pixel_size_A:
-            found = f"pixel sizes: {one.pixel_size_A:g} and {other.pixel_size_A:g} A"
-        elif other.box_size_px != one.box_size_px:
-            found = f"box sizes: {one.box_size_px} and {other.box_size_px} px"
-        else:
-            continue
-        raise columns.error(
-            f"mixed {found} (optics groups {one.name} and {other.name})",
-            row,
-            "Use optics groups of one sampling, or rescale the particles to one",
-        )
 
 
 def _ctf(columns: _Columns, group: NDArray[np.int64]) -> CTFParams:

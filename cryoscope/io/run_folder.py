@@ -9,7 +9,8 @@
     checkpoints/         step-00001234.safetensors
     volumes/             maps made from this run
     selections.json      named sets of particles
-    reference.pdb        the structure the deformations refer to
+    reference.pdb        the structure the deformations refer to (.cif where .pdb cannot hold it)
+    fsc.csv              structure against consensus map, where that set the low-pass
 
 Every file appears whole or not at all, so that a kill at any moment loses at most the work since
 the last checkpoint.
@@ -28,7 +29,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cryoscope import __version__
-from cryoscope.data import InputError, Latents, Optics, Selection
+from cryoscope.data import InputError, Latents, Optics, Selection, Structure
 from cryoscope.io.atomic import explain_os_errors, require_writable
 from cryoscope.io.checkpoint_file import read_checkpoint, write_checkpoint
 from cryoscope.io.event_log import EventLog
@@ -148,8 +149,16 @@ class RunFolder:
 
     @property
     def reference_path(self) -> Path:
-        """Where the structure that the deformations refer to is kept."""
-        return self.path / "reference.pdb"
+        """Where the structure that the deformations refer to is kept, if the run has one."""
+        cif = self.path / "reference.cif"
+        return cif if cif.is_file() else self.path / "reference.pdb"
+
+    def write_reference(self, structure: Structure) -> None:
+        """Keep the structure that the deformations refer to: as .pdb, or as .cif if it must be."""
+        from cryoscope.io.structures import pdb_cannot_hold, write_structure
+
+        suffix = "cif" if pdb_cannot_hold(structure, structure.coords_A[None]) else "pdb"
+        write_structure(self.path / f"reference.{suffix}", structure)
 
     @property
     def volumes_path(self) -> Path:

@@ -364,10 +364,8 @@ def _residue(structure: Structure, start: int, end: int) -> gemmi.Residue:
     return residue
 
 
-def _refuse_what_pdb_cannot_hold(
-    structure: Structure, coords_A: NDArray[np.float64], path: Path
-) -> None:
-    """Refuse names, numbers and positions that are wider than their columns in a PDB file."""
+def pdb_cannot_hold(structure: Structure, coords_A: NDArray[np.floating]) -> list[str]:
+    """What of (models, n, 3) positions of a structure is wider than its columns in a PDB file."""
 
     def longest(names: NDArray[np.str_]) -> int:
         return int(np.char.str_len(names).max())
@@ -384,7 +382,13 @@ def _refuse_what_pdb_cannot_hold(
             coords_A.min() <= -999.9 or coords_A.max() >= 9999.9
         ),
     }
-    found = [problem for problem, there in problems.items() if there]
+    return [problem for problem, there in problems.items() if there]
+
+
+def _refuse_what_pdb_cannot_hold(
+    structure: Structure, coords_A: NDArray[np.float64], path: Path
+) -> None:
+    found = pdb_cannot_hold(structure, coords_A)
     if found:
         raise InputError(
             f"the PDB format cannot hold {' or '.join(found)}",

@@ -13,11 +13,10 @@ from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.data_terms import DataTerm
 from cryoscope.models.deformers import make_deformer
 from cryoscope.models.densities import make_density_shape
-from cryoscope.models.encoder_input import encoder_input
+from cryoscope.models.digest import digest_of
 from cryoscope.models.encoders import make_encoder
 from cryoscope.models.heads import LatentHead, Posterior, RotationHead, ShiftHead
-from cryoscope.models.interfaces import Batch, Density, Losses
-from cryoscope.models.likelihood import MatchedData, match_data
+from cryoscope.models.interfaces import Batch, Density, Digest, Losses
 from cryoscope.models.local_frames import CarriedCentres
 from cryoscope.models.restraints import centring, make_restraint
 from cryoscope.models.weights import RestraintTerm, measure_ratios
@@ -70,10 +69,10 @@ class AtomicModel(nn.Module):
     def _make_encoder(self, beads: Beads) -> None:
         config, widths = self.config, self.config.encoder.head_widths
         self.encoder = make_encoder(beads, self.band, config.encoder)
-        self.feature_count = count = int(self.encoder.feature_count)  # type: ignore[arg-type]
+        self.feature_count = count = self.encoder.feature_count
         self.head = LatentHead(count, config.latent.dim, config.latent.kind, widths)
         # What an encoder that looks from the map finds, it finds in the frame of the map.
-        self.in_map_frame = bool(getattr(self.encoder, "in_map_frame", False))
+        self.in_map_frame = self.encoder.in_map_frame
         axes = 3 if self.in_map_frame else 2
         self.shift_head = ShiftHead(count, widths, config.pose.shift_limit_A, axes)
         self.rotation_head = RotationHead(count, widths, config.pose.rotation_limit_deg)
@@ -91,23 +90,9 @@ class AtomicModel(nn.Module):
         dim: int = self.config.latent.dim
         return dim
 
-    def match(self, batch: Batch) -> MatchedData:
-        """The batch folded with CTF, shift and noise."""
-        return match_data(
-            batch.coefficients,
-            batch.ctf,
-            batch.shift_A,
-            self.band,
-            self.noise_power,
-            self.config.loss.ctf_envelope_A2,
-        )
-
-    def features(self, batch: Batch, data: MatchedData) -> Tensor:
-        """(B, F) what the encoder makes of the images."""
-        settings = self.config.encoder
-        seen = encoder_input(batch, self.band, self.noise_power, settings, matched=data)
-        features: Tensor = self.encoder(seen, batch.rotation)
-        return features
+    def digest(self, batch: Batch) -> Digest:
+        """What of a batch stays the same while this model trains."""
+        return digest_of(batch, self.encoder, self.band, self.noise_power, self.config)
 
     def posterior(self, features: Tensor) -> Posterior:
         """Latent posterior of encoded images; zero where there is no encoder."""
@@ -118,7 +103,7 @@ class AtomicModel(nn.Module):
 
     def encode(self, batch: Batch) -> Posterior:
         """Latent posterior of a batch, with the shift correction where there is one."""
-        features = self.features(batch, self.match(batch))
+        features = self.encoder.read(self.digest(batch).looked)
         posterior = self.posterior(features)
         shift_A = self._shift_A(features, batch.rotation) if self.config.pose.shift else None
         return Posterior(posterior.mean, posterior.log_var, shift_A)
@@ -164,8 +149,8 @@ class AtomicModel(nn.Module):
 
     def losses(self, batch: Batch, generator: torch.Generator, phase: str = "main") -> Losses:
         """Data term, KL and restraints of one draw from each image's posterior."""
-        data = self.match(batch)
-        features = self.features(batch, data)
+        digest = self.digest(batch)
+        data, features = digest.data, self.encoder.read(digest.looked)
         posterior = self.posterior(features)
         z = posterior.sample(generator)
         positions_A = self.positions(z)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cryoscope.data import InputError
 from cryoscope.models.encoder_input import BandImages
-from cryoscope.models.networks import HiddenLayers
+from cryoscope.models.networks import Encoder, HiddenLayers
 from cryoscope.physics.fourier import Band
 
 #: Channels of every block as published, or as we chose them.
@@ -154,7 +154,7 @@ class GroupCNN(nn.Module):
         return features
 
 
-class CNNEncoder(nn.Module):
+class CNNEncoder(Encoder):
     """Coefficients -> pixels at the band-limit -> convolutional network.
 
     Parameters
@@ -170,9 +170,15 @@ class CNNEncoder(nn.Module):
         self.images, self.net = images, net
         self.feature_count = net.feature_count
 
-    def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
-        """(B, m) coefficients and (B, 3, 3) rotations -> (B, feature_count)."""
-        features: Tensor = self.net(self.images(seen), rotation)
+    def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients and (B, 3, 3) rotations -> (B, pixels + 9)."""
+        return torch.cat([self.images(seen).flatten(1), rotation.flatten(1)], dim=1)
+
+    def read(self, looked: Tensor) -> Tensor:
+        """(B, pixels + 9) -> (B, feature_count)."""
+        side = self.images.box_size_px
+        image, rotation = looked.split([side**2, 9], dim=1)
+        features: Tensor = self.net(image.view(-1, 1, side, side), rotation.view(-1, 3, 3))
         return features
 
 

@@ -32,7 +32,7 @@ class DataTerm(nn.Module):
 
     The intensity is the least-squares one of each image (not below zero), one learned for all
     images (the two scalars of Prins and the log-scale of Nashed; an offset has nothing to act on
-    without DC), or fixed.
+    without DC), fixed as it fits the first images, or the model's own, which stays as it is.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class DataTerm(nn.Module):
     @torch.no_grad()
     def calibrate(self, projection: Tensor, data: MatchedData) -> None:
         """Begin at the common intensity that fits these images best; once, before training."""
-        if self.scale == "image" or bool(self.calibrated):
+        if self.scale in ("image", "model") or bool(self.calibrated):
             return
         overlap, power = overlap_and_power(projection, data)
         best = (overlap.sum() / power.sum()).clamp_min(1e-6)

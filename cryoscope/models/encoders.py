@@ -1,8 +1,8 @@
 """Networks from an image to features, of which heads make latent, shift and pose.
 
-An encoder is an ``nn.Module`` with the integer ``feature_count`` whose ``forward(seen, rotation)``
-takes the (B, m) coefficients that :mod:`cryoscope.models.encoder_input` hands out and (B, 3, 3)
-rotations, and gives (B, feature_count) features, activated.
+An encoder (:class:`cryoscope.models.networks.Encoder`) takes the (B, m) coefficients that
+:mod:`cryoscope.models.encoder_input` hands out and (B, 3, 3) rotations, and gives
+(B, feature_count) features, activated.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cryoscope.data import InputError
 from cryoscope.models.cnn_encoders import make_cnn_encoder
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.encoder_input import BandImages, resolved_input
-from cryoscope.models.networks import HiddenLayers
+from cryoscope.models.networks import Encoder, HiddenLayers
 from cryoscope.physics.fourier import Band
 from cryoscope.physics.imaging import rotate_to_image
 from cryoscope.physics.projectors import gather_at_beads
 
 
-class FourierMLPEncoder(nn.Module):
+class FourierMLPEncoder(Encoder):
     """MLP on Fourier coefficients, real and imaginary parts side by side.
 
     A linear first layer on coefficients up to a resolution is one on the low-passed image, with far
@@ -37,25 +38,33 @@ class FourierMLPEncoder(nn.Module):
         Finest resolution looked at; 0 is all of the band.
     widths
         Hidden layers.
+    residual
+        Links between layers of equal width.
     """
 
     seen: Tensor
 
-    def __init__(self, band: Band, resolution_A: float, widths: Sequence[int]) -> None:
+    def __init__(
+        self, band: Band, resolution_A: float, widths: Sequence[int], *, residual: bool = False
+    ) -> None:
         super().__init__()
         limit = 1 / resolution_A if resolution_A > 0 else math.inf
         seen = torch.nonzero(band.k_per_A <= limit).squeeze(1)
         self.register_buffer("seen", seen, persistent=False)
-        self.net = HiddenLayers([2 * len(seen), *widths])
+        self.net = HiddenLayers([2 * len(seen), *widths], residual=residual)
         self.feature_count = self.net.output_count
 
-    def forward(self, matched: Tensor, rotation: Tensor) -> Tensor:
-        """(B, m) matched coefficients -> (B, feature_count); the rotation is not looked at."""
-        result: Tensor = self.net(torch.view_as_real(matched[:, self.seen]).flatten(1))
+    def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients -> (B, numbers); the rotation is not looked at."""
+        return torch.view_as_real(seen[:, self.seen]).flatten(1)
+
+    def read(self, looked: Tensor) -> Tensor:
+        """(B, numbers) -> (B, feature_count)."""
+        result: Tensor = self.net(looked)
         return result
 
 
-class BeadViewEncoder(nn.Module):
+class BeadViewEncoder(Encoder):
     """MLP on what the image shows at the place of every bead of the reference, pose known.
 
     The matched image (un-shifted, CTF-weighted, whitened) is averaged in a Gaussian window at each
@@ -100,12 +109,16 @@ class BeadViewEncoder(nn.Module):
         self.net = HiddenLayers([4 * count * len(self.windows_A), *widths])
         self.feature_count = self.net.output_count
 
-    def forward(self, matched: Tensor, rotation: Tensor) -> Tensor:
-        """(B, m) matched coefficients and (B, 3, 3) rotations -> (B, feature_count)."""
-        with torch.no_grad():
-            values, slopes = self.views(matched, rotation)
-        features = [self.value_norm(values.flatten(1)), self.slope_norm(slopes.flatten(1))]
-        result: Tensor = self.net(torch.cat(features, dim=1))
+    def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients and (B, 3, 3) rotations -> (B, numbers)."""
+        values, slopes = self.views(seen, rotation)
+        return torch.cat(
+            [self.value_norm(values.flatten(1)), self.slope_norm(slopes.flatten(1))], dim=1
+        )
+
+    def read(self, looked: Tensor) -> Tensor:
+        """(B, numbers) -> (B, feature_count)."""
+        result: Tensor = self.net(looked)
         return result
 
     def views(self, matched: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +133,7 @@ class BeadViewEncoder(nn.Module):
         return torch.stack(values, dim=1), torch.stack(slopes, dim=1)
 
 
-class ImageMLPEncoder(nn.Module):
+class ImageMLPEncoder(Encoder):
     """MLP on the pixels of the image at its band-limit.
 
     Widths 512, 256, 128, 64, 32 make the encoder of cryoSTAR (which looks at pixels as they are
@@ -145,29 +158,37 @@ class ImageMLPEncoder(nn.Module):
         self.net = HiddenLayers([images.box_size_px**2, *widths], residual=residual)
         self.feature_count = self.net.output_count
 
-    def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
-        """(B, m) coefficients -> (B, feature_count); the rotation is not looked at."""
-        features: Tensor = self.net(self.images(seen).flatten(1))
+    def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients -> (B, pixels); the rotation is not looked at."""
+        return self.images(seen).flatten(1)
+
+    def read(self, looked: Tensor) -> Tensor:
+        """(B, pixels) -> (B, feature_count)."""
+        features: Tensor = self.net(looked)
         return features
 
 
-class NoEncoder(nn.Module):
+class NoEncoder(Encoder):
     """No features: one structure for all particles."""
 
     feature_count = 0
 
-    def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
+    def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
         """(B, m) coefficients -> (B, 0)."""
         return rotation.new_zeros(len(seen), 0)
 
+    def read(self, looked: Tensor) -> Tensor:
+        """(B, 0) -> (B, 0)."""
+        return looked
 
-def make_encoder(beads: Beads, band: Band, settings: Any) -> nn.Module:
+
+def make_encoder(beads: Beads | None, band: Band, settings: Any) -> Encoder:
     """The encoder that ``settings`` (``training.config.EncoderConfig``) asks for.
 
     Parameters
     ----------
     beads
-        The reference; only bead-view looks at it.
+        The reference; only bead-view looks at it, the others do without.
     band
         The coefficients images come in, on the device the model will live on.
 
@@ -178,13 +199,19 @@ def make_encoder(beads: Beads, band: Band, settings: Any) -> nn.Module:
     Raises
     ------
     InputError
-        For a box too small for a convolutional encoder, or a wrong number of channels.
+        For bead-view without beads, a box too small for a convolutional encoder, or a wrong number
+        of channels.
     """
     kind, widths = settings.kind, settings.widths
     weighted = resolved_input(settings) == "weighted"
     if kind == "none":
         return NoEncoder()
     if kind == "bead-view":
+        if beads is None:
+            raise InputError(
+                "the bead-view encoder looks at the beads of a structure, and there is none",
+                cure="Set encoder.kind to fourier-mlp, or to another that looks at the image",
+            )
         return BeadViewEncoder(
             torch.as_tensor(beads.mass_centre_A),
             band,
@@ -193,7 +220,7 @@ def make_encoder(beads: Beads, band: Band, settings: Any) -> nn.Module:
             weighted=weighted,
         )
     if kind == "fourier-mlp":
-        return FourierMLPEncoder(band, settings.resolution_A, widths)
+        return FourierMLPEncoder(band, settings.resolution_A, widths, residual=settings.residual)
     if kind in ("image-mlp", "residual-mlp"):
         images = BandImages(band, weighted=weighted)
         return ImageMLPEncoder(images, widths, residual=kind == "residual-mlp")

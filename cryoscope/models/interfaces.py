@@ -10,8 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from cryoscope.models.heads import Posterior
+from cryoscope.models.likelihood import MatchedData
 from cryoscope.physics.ctf import CTFTable
 from cryoscope.physics.fourier import Band
+
+
+@dataclass(frozen=True, eq=False)
+class Digest:
+    """What of B images stays the same while a model trains.
+
+    Attributes
+    ----------
+    data
+        The images folded with CTF, shift and noise.
+    looked
+        (B, ...) what the encoder looks at (``networks.Encoder.look``).
+    """
+
+    data: MatchedData
+    looked: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,17 +38,24 @@ class Batch:
     Attributes
     ----------
     coefficients
-        (B, m) complex Fourier coefficients (``physics.fourier.Band``).
+        (B, m) complex Fourier coefficients (``physics.fourier.Band``); m = 0 in a batch that
+        comes with its digest.
     rotation, shift_A
         (B, 3, 3) map -> image and (B, 2) (conventions 3 and 5).
     ctf
         B rows.
+    index
+        (B,) which of all particles they are.
+    digest
+        As the model made it of these images before (``HeterogeneityModel.digest``).
     """
 
     coefficients: Tensor
     rotation: Tensor
     shift_A: Tensor
     ctf: CTFTable
+    index: Tensor | None = None
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +98,11 @@ class HeterogeneityModel(Protocol):
     """An ``nn.Module`` from images to latents and from latents to densities.
 
     It is made by ``factory(beads, band, noise_power, config)``, all tensors on the device it will
-    live on, and knows nothing about files, devices or plots.
+    live on, and knows nothing about files, devices or plots. ``beads`` is None without atoms.
+    A model that keeps a vector per particle (``latent.kind`` table or given) has
+    ``start_latents(z)``, called with (N, d) before anything else. A model may have
+    ``digest(batch) -> Digest``: what it makes of the images whatever its parameters are; later
+    batches of the same particles come with it, and without coefficients.
     """
 
     @property

@@ -49,6 +49,37 @@ class HiddenLayers(nn.Module):
         return x
 
 
+class Encoder(nn.Module):
+    """From what is seen of an image to features, in two steps.
+
+    The first depends on the image alone, the second is learned: what was looked at can be kept.
+
+    Attributes
+    ----------
+    feature_count
+        Features of an image.
+    in_map_frame
+        Whether what it finds is in the frame of the map, not in that of the image.
+    """
+
+    feature_count: int
+    in_map_frame = False
+
+    def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients and (B, 3, 3) rotations -> (B, ...), without parameters."""
+        raise NotImplementedError
+
+    def read(self, looked: Tensor) -> Tensor:
+        """What was looked at -> (B, feature_count) features, activated."""
+        raise NotImplementedError
+
+    def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
+        """(B, m) coefficients and (B, 3, 3) rotations -> (B, feature_count)."""
+        with torch.no_grad():
+            looked = self.look(seen, rotation)
+        return self.read(looked)
+
+
 class MLP(nn.Module):
     """Hidden layers and a plain linear layer, reachable as :attr:`last`."""
 

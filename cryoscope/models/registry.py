@@ -11,15 +11,23 @@ from cryoscope.data import InputError
 from cryoscope.models.atomic_model import AtomicModel
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.interfaces import HeterogeneityModel
+from cryoscope.models.volume_model import VolumeModel
 from cryoscope.physics.fourier import Band
 
-ModelFactory = Callable[[Beads, Band, Tensor, Any], HeterogeneityModel]
+#: Called with the beads, None where a run has no atomic model, unless the model needs one.
+ModelFactory = Callable[[Any, Band, Tensor, Any], HeterogeneityModel]
 
-_MODELS: dict[str, ModelFactory] = {"atomic": AtomicModel}
+_MODELS: dict[str, ModelFactory] = {"atomic": AtomicModel, "volume": VolumeModel}
+_WITHOUT_STRUCTURE = {"volume"}
 
 
-def register_model(name: str, factory: ModelFactory) -> None:
+def register_model(name: str, factory: ModelFactory, *, structure: bool = True) -> None:
     """Make ``factory(beads, band, noise_power, config)`` known under ``name``.
+
+    Parameters
+    ----------
+    structure
+        Whether the model needs an atomic model; if not, ``beads`` may be None.
 
     Raises
     ------
@@ -29,17 +37,24 @@ def register_model(name: str, factory: ModelFactory) -> None:
     if name in _MODELS:
         raise ValueError(f"a model named {name!r} is registered already")
     _MODELS[name] = factory
+    if not structure:
+        _WITHOUT_STRUCTURE.add(name)
+
+
+def needs_structure(name: str) -> bool:
+    """Whether the model of that name deforms an atomic model."""
+    return name not in _WITHOUT_STRUCTURE
 
 
 def make_model(
-    name: str, beads: Beads, band: Band, noise_power: Tensor, config: Any
+    name: str, beads: Beads | None, band: Band, noise_power: Tensor, config: Any
 ) -> HeterogeneityModel:
     """The model registered under ``name``.
 
     Parameters
     ----------
     beads
-        The coarse-grained reference.
+        The coarse-grained reference; None for a model without atoms.
     band, noise_power
         Coefficients that are trained on and their (m,) noise variance, on the model's device.
     config

@@ -6,6 +6,16 @@ import torch
 from torch import Tensor
 
 
+def shell_numbers(box_size_px: int, dimensions: int = 3) -> Tensor:
+    """Rounded radius of every coefficient of ``rfftn``: (n, n, n // 2 + 1) for a map."""
+    n = box_size_px
+    radius2 = torch.fft.rfftfreq(n, 1 / n) ** 2
+    full2 = torch.fft.fftfreq(n, 1 / n) ** 2
+    for _ in range(dimensions - 1):
+        radius2 = full2.view(-1, *[1] * radius2.dim()) + radius2
+    return torch.round(radius2.sqrt()).long()
+
+
 def fourier_shell_correlation(first: Tensor, second: Tensor) -> Tensor:
     """Correlation of two maps or images per shell.
 
@@ -32,11 +42,7 @@ def fourier_shell_correlation(first: Tensor, second: Tensor) -> Tensor:
         )
     n = first.shape[0]
     f1, f2 = (torch.fft.rfftn(v.to(torch.float64)) for v in (first, second))
-    radius2 = torch.fft.rfftfreq(n, 1 / n) ** 2
-    full2 = torch.fft.fftfreq(n, 1 / n) ** 2
-    for _ in range(first.dim() - 1):
-        radius2 = full2.view(-1, *[1] * radius2.dim()) + radius2
-    shell = torch.round(radius2.sqrt()).long().flatten()
+    shell = shell_numbers(n, first.dim()).flatten()
     # every column but the first and the last of the half-plane stands for two
     weight = torch.full((n // 2 + 1,), 2.0, dtype=torch.float64)
     weight[0] = weight[-1] = 1.0

@@ -20,6 +20,7 @@ from cryoscope.session.run_control import (
     start_training,
     stop_training,
     wait,
+    why_not_train,
 )
 from cryoscope.session.selecting import (
     activate_selection,
@@ -62,4 +63,5 @@ __all__ = [
     "stop_training",
     "undo",
     "wait",
+    "why_not_train",
 ]

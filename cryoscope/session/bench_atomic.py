@@ -6,11 +6,7 @@ and a bench that was stopped goes on where it stopped. Figures are measured anew
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.analysis.floors import DO_NOTHING, ORACLE, predictors_A
-from cryoscope.data import InputError
 from cryoscope.io.json_file import read_json_object, write_json
 from cryoscope.io.relion import read_particles
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.io.structures import read_structure
+from cryoscope.session import bench_runs
 from cryoscope.session.bench_atomic_cases import (
     DATA_SETS,
     SCALE_OPTIONS,
@@ -35,8 +31,6 @@ from cryoscope.session.bench_atomic_cases import (
 from cryoscope.session.bench_atomic_data import (
     FIXTURES,
     MadeSet,
-    Progress,
-    first_folder,
     make_set,
     oracle_of,
     reference_of,
@@ -48,7 +42,10 @@ from cryoscope.session.bench_atomic_figures import (
     oracle_figures,
 )
 from cryoscope.session.bench_atomic_settings import differences, with_options
-from cryoscope.training.config import TrainConfig, config_to_json
+from cryoscope.session.bench_goals import BenchOutcome
+from cryoscope.session.bench_runs import run_cases, trained_run
+from cryoscope.session.bench_sets import Progress
+from cryoscope.training.config import TrainConfig
 from cryoscope.training.presets import preset
 
 if TYPE_CHECKING:
@@ -60,23 +57,10 @@ _CURVE_STATES, _CURVE_EVERY_S = 256, 5.0
 
 
 @dataclass
-class Outcome:
-    """What came of one case: figures, floors by figure, speed; or why there are none.
-
-    ``failed``: by an error of ours; without, the case cannot run here.
-    """
+class Outcome(BenchOutcome):
+    """What came of one case."""
 
     case: Case
-    figures: dict[str, float] = field(default_factory=dict)
-    floors: dict[str, dict[str, float]] = field(default_factory=dict)
-    speed: dict[str, Any] = field(default_factory=dict)
-    overrides: list[str] = field(default_factory=list)
-    problem: str = ""
-    failed: bool = False
-
-
-class BenchStopped(Exception):
-    """Stopped on request; the same command goes on."""
 
 
 def run(
@@ -112,23 +96,8 @@ def run(
     BenchStopped
         ``should_stop`` said so.
     """
-    from cryoscope.simulation.simulate import SimulationStopped
-
-    outcomes: dict[str, Outcome] = {}
     bench = _Bench(scale, out, fixtures, device, progress, should_stop)
-    for case in cases:
-        outcomes[case.name] = outcome = Outcome(case)
-        try:
-            bench.fill(outcome)
-        except (BenchStopped, SimulationStopped) as stopped:
-            raise BenchStopped from stopped
-        except InputError as error:
-            outcome.problem = str(error)
-        except Exception as error:  # hours of other cases must not be lost: the table says it
-            traceback.print_exc(file=sys.stderr)
-            outcome.problem, outcome.failed = f"{type(error).__name__}: {error}", True
-        after_each(outcomes)
-    return outcomes
+    return run_cases((Outcome(case) for case in cases), bench.fill, after_each)
 
 
 @dataclass(frozen=True)
@@ -155,11 +124,15 @@ class _Bench:
         reference = reference_of(case, made, self.out)
         config = self._config(case, made, reference)
         outcome.overrides = differences(preset(case.preset), config)
-        run_path = first_folder(
-            self.out / "runs" / case.name, lambda path: _config_in(path) == config_to_json(config)
+        run_path = trained_run(
+            case.name,
+            config,
+            self.out,
+            len(made.truth),
+            self.progress,
+            self.should_stop,
+            lambda run_path: _Curve(run_path, made).add,
         )
-        if not is_finished(run_path):
-            self._train(case, config, run_path, made)
         outcome.speed = speed_of(run_path)
         self._measure(outcome, made, reference, run_path)
 
@@ -174,24 +147,6 @@ class _Bench:
             "device": self.device,
         }
         return with_options(preset(case.preset), options)
-
-    def _train(self, case: Case, config: TrainConfig, run_path: Path, made: MadeSet) -> None:
-        from cryoscope.training.events import LatentsReady, StepDone
-        from cryoscope.training.trainer import Trainer
-
-        resume = (run_path / "run.json").is_file()
-        trainer = Trainer(config, run_path, resume=resume)
-        curve = _Curve(run_path, made)
-        steps = config.optimiser.epochs * -(-len(made.truth) // config.optimiser.batch_size)
-        for event in trainer.events():
-            if isinstance(event, StepDone):
-                self.progress(case.name, min(event.step, steps - 1), steps)
-            elif isinstance(event, LatentsReady):
-                curve.add(trainer, event.live)
-            if self.should_stop():
-                trainer.stop()
-        if not is_finished(run_path):
-            raise BenchStopped
 
     def _measure(self, outcome: Outcome, made: MadeSet, reference: Path, run_path: Path) -> None:
         from cryoscope.training.decoding import load_decoder
@@ -235,36 +190,15 @@ class _Bench:
         return floors
 
 
-def _config_in(run_path: Path) -> Any:
-    try:
-        return RunFolder.open(run_path).config()
-    except InputError:
-        return None
-
-
-def is_finished(run_path: Path) -> bool:
-    """Whether a run trained to its end."""
-    if not (run_path / "run.json").is_file():
-        return False
-    events = RunFolder.open(run_path).read_events()
-    return bool(events) and events[-1].get("reason") == "completed"
-
-
 def speed_of(run_path: Path) -> dict[str, Any]:
     """Images per second (median), epochs, seconds of training; accuracy over time where known."""
-    run_folder = RunFolder.open(run_path)
-    steps = [e for e in run_folder.read_events() if e.get("kind") == "step_done"]
-    _, meta = run_folder.load_checkpoint()
     curve_file = _curve_file(run_path)
     curve = read_json_object(curve_file)["points"] if curve_file.is_file() else []
     reached = [seconds for seconds, rmsd_A in curve if rmsd_A < 1.5]
     return {
-        "images_per_s": float(np.median([e["images_per_s"] for e in steps])) if steps else np.nan,
-        "epochs": run_folder.config()["optimiser"]["epochs"],
-        "seconds": float(meta.get("trained_s", np.nan)),
+        **bench_runs.speed_of(run_path),
         "seconds_to_1.5_A": reached[0] if reached else None,
         "curve": curve,
-        "run": run_path.name,
     }
 
 
@@ -316,17 +250,3 @@ def _given_shifts(made: MadeSet) -> NDArray[np.floating]:
     poses = read_particles(made.star).poses
     assert poses is not None  # the simulation writes them
     return poses.shift_A
-
-
-def machine() -> dict[str, Any]:
-    """What the bench runs on."""
-    import torch
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return {
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "gpu": gpu,
-        "torch": torch.__version__,
-        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0,
-    }

@@ -6,15 +6,12 @@ difference of the configurations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from cryoscope.analysis.floors import mode_floor
-from cryoscope.data import InputError
+from cryoscope.session.bench_goals import BenchCase, Goal, Options, cases_named
 
-Sense = Literal["<=", "<", ">=", ">", ""]
-Options = Mapping[str, Any]
 Source = Literal["dims", "closed to open", "open to closed", "globin", "hinge"]
 
 
@@ -130,47 +127,9 @@ DATA_SETS = {
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What a figure must reach: ``value + factor * (figure of another case, or a floor)``.
+class Case(BenchCase):
+    """``start``: which starting model replaces the set's own reference (Cryofold)."""
 
-    Without a sense the figure is shown and must reach nothing.
-    """
-
-    figure: str
-    sense: Sense = ""
-    value: float = 0.0
-    factor: float = 1.0
-    case: str = ""
-    floor: str = ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One training run and what it must show.
-
-    Attributes
-    ----------
-    name
-        Also the name of its run folder.
-    group
-        Cases that can be asked for together.
-    data, preset
-        Names.
-    goals
-        One row of the table each.
-    options
-        Settings that make this case what it is; a restraint's by its pairs
-        (``loss.restraints.elastic.weight``).
-    start
-        Which starting model replaces the set's own reference (Cryofold).
-    """
-
-    name: str
-    group: str
-    data: str
-    preset: str
-    goals: tuple[Goal, ...]
-    options: Options = field(default_factory=dict)
     start: Literal["", "exact", "approximate", "uniform", "random"] = ""
 
 
@@ -274,23 +233,8 @@ CASES: tuple[Case, ...] = (
 
 
 def chosen_cases(names: str) -> tuple[Case, ...]:
-    """The cases of a comma-separated list of names and groups; all for an empty one.
-
-    Raises
-    ------
-    InputError
-        For a name that is neither.
-    """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    known = {case.name for case in CASES} | {case.group for case in CASES}
-    for name in wanted:
-        if name not in known:
-            groups = ", ".join(dict.fromkeys(case.group for case in CASES))
-            raise InputError(
-                f"there is no case {name!r}",
-                cure=f"Choose of {groups}, or single ones: {', '.join(c.name for c in CASES)}",
-            )
-    return tuple(c for c in CASES if not wanted or c.name in wanted or c.group in wanted)
+    """The cases of a comma-separated list (:func:`~cryoscope.session.bench_goals.cases_named`)."""
+    return cases_named(CASES, names)
 
 
 def epochs_of(case: Case, scale: str) -> int:

@@ -1,12 +1,10 @@
-"""The simulated sets of ``cryoscope bench atomic``: made once, reused while settings are equal."""
+"""The simulated sets of ``cryoscope bench atomic``, its starting models, and its oracle."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +14,13 @@ from numpy.typing import NDArray
 from cryoscope.analysis.floors import Oracle, bayes_oracle
 from cryoscope.data import InputError, Poses
 from cryoscope.io.atomic import atomic_path, explain_os_errors
-from cryoscope.io.json_file import read_json_object
 from cryoscope.io.relion import read_particles
 from cryoscope.io.resources import resource_path
 from cryoscope.io.structures import read_structure, write_structure, write_trajectory
 from cryoscope.session.bench_atomic_cases import SCALES, Case, DataSet
+from cryoscope.session.bench_sets import Progress, SimulatedSet, simulated
 from cryoscope.session.demo import CLOSED, OPEN
 from cryoscope.simulation.config import SimulationConfig
-from cryoscope.simulation.truth import Truth, read_truth
-
-Progress = Callable[[str, int, int], None]
 
 #: Files that are not shipped, where a checkout of the project keeps them: beside itself.
 FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
@@ -36,27 +31,10 @@ _HINGE_RESIDUE = 80
 
 
 @dataclass(frozen=True)
-class MadeSet:
-    """A simulated set on disk."""
+class MadeSet(SimulatedSet):
+    """A simulated set on disk, and what it is."""
 
     data: DataSet
-    settings: SimulationConfig
-    folder: Path
-
-    @property
-    def star(self) -> Path:
-        """The particle file."""
-        return self.folder / "particles.star"
-
-    @property
-    def reference(self) -> Path:
-        """The first conformation, in the frame of the poses."""
-        return self.folder / "reference.pdb"
-
-    @cached_property
-    def truth(self) -> Truth:
-        """What is known."""
-        return read_truth(self.folder / "truth.npz")
 
 
 def make_set(
@@ -77,32 +55,9 @@ def make_set(
     SimulationStopped
         ``should_stop`` said so.
     """
-    from cryoscope.simulation.simulate import simulate
-
     settings = _settings(data, scale, out, fixtures)
-    wanted = json.loads(json.dumps(settings.to_json()))
-    folder = first_folder(out / "data" / data.name, lambda path: _settings_in(path) == wanted)
-    made = MadeSet(data, settings, folder)
-    if not made.star.is_file():
-        stage = f"simulating {data.name}"
-        progress(stage, 0, 0)
-        simulate(settings, folder, lambda done, total: progress(stage, done, total), should_stop)
-    return made
-
-
-def first_folder(path: Path, is_equal: Callable[[Path], bool]) -> Path:
-    """``path``, else ``path-2``, ``path-3``...: the first that is free or holds the same thing."""
-    names = itertools.chain(
-        [path], (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
-    )
-    return next(folder for folder in names if not folder.exists() or is_equal(folder))
-
-
-def _settings_in(folder: Path) -> Any:
-    try:
-        return read_json_object(folder / "simulation.json").get("settings")
-    except InputError:
-        return None
+    made = simulated(data.name, settings, out, progress, should_stop)
+    return MadeSet(settings, made.folder, data)
 
 
 def _settings(data: DataSet, scale: str, out: Path, fixtures: Path) -> SimulationConfig:

@@ -22,7 +22,7 @@ from cryoscope.io.structures import read_structure, write_structure
 from cryoscope.training.config import DataConfig, TrainConfig
 from cryoscope.training.decoding import load_decoder
 from cryoscope.training.encoding import TrainedRun, as_trained, load_trained_run
-from cryoscope.training.prepare import place_structure
+from cryoscope.training.reference import place_structure
 
 #: Trains a configuration in a run folder, or goes on there; False where the user stopped it.
 Train = Callable[[TrainConfig, Path], bool]

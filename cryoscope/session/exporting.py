@@ -15,7 +15,10 @@ from cryoscope.session.state import Session
 
 
 def export_selection(session: Session, name: str, path: str | Path) -> None:
-    """Write the particles of a selection as rows of the original .star file; returns at once."""
+    """Write the particles of a selection; returns at once.
+
+    As rows of the original file (.star, .cs), or as their numbers for cryoDRGN's --ind (.pkl).
+    """
     target = Path(path).expanduser()
     with reporting(session):
         selection, latents = find_selection(session, name), session.latents
@@ -54,17 +57,15 @@ def export_trajectory(
 def write_selection(
     particles: Particles, selection: Selection, latents: Latents | None, path: Path
 ) -> None:
-    """Write the particles of a selection as rows of the original file.
+    """Write the particles of a selection as rows of the original file, or as row numbers.
 
     Raises
     ------
     InputError
         If the selection is empty, its particles are not in the file, or it cannot be written.
     """
-    from cryoscope.io.relion import export_subset
+    from cryoscope.io.particles_file import export_rows
 
-    if path.suffix.lower() != ".star":
-        raise InputError("particles are written as .star", file=path, cure="Name it so.")
     mask = selection.mask
     # The rows of the file may have another order than the run; the names decide.
     if latents is not None and not np.array_equal(latents.uid, particles.uid):
@@ -82,7 +83,7 @@ def write_selection(
             file=particles.source.file,
             cure="Open the particle file that the run was trained on.",
         )
-    export_subset(particles, mask, path)
+    export_rows(particles, mask, path)
 
 
 def write_component(session: Session, path: Path, component: int, frames: int, job: Job) -> None:

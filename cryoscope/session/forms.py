@@ -23,6 +23,11 @@ _EVERYDAY = (
 )
 # Set by opening files and choosing a preset.
 _NOT_IN_FORMS = ("preset", "model", "data.particles", "data.structure")
+# Settings that a model does not look at.
+_NOT_OF_MODEL = {
+    "atomic": ("volume.", "data.latents_of", "latent.table_rate"),
+    "volume": ("beads.", "deformer.", "pose.", "loss.restraints.", "phases.", "data.structure_"),
+}
 _UNITS = {
     "_A2": "Å²", "_A": "Å", "_px": "px", "_deg": "°", "_kv": "kV", "_mm": "mm", "_s": "s",
 }  # fmt: skip
@@ -82,10 +87,11 @@ class FormField:
 
 
 def form_fields(config: TrainConfig) -> list[FormField]:
-    """Every setting of ``config``, the everyday ones first."""
+    """Every setting of ``config`` that its model looks at, the everyday ones first."""
     fields = {field.path: field for field in _fields_of(config, "", "Run")}
     everyday = [fields.pop(path) for path in _EVERYDAY]
-    return everyday + [field for path, field in fields.items() if path not in _NOT_IN_FORMS]
+    hidden = _NOT_IN_FORMS + _NOT_OF_MODEL.get(config.model, ())
+    return everyday + [field for path, field in fields.items() if not path.startswith(hidden)]
 
 
 def with_option(config: TrainConfig, path: str, value: Any) -> TrainConfig:

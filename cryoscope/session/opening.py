@@ -27,10 +27,12 @@ from cryoscope.training.events import RunFailed, RunStarted, StepDone, TrainEven
 if TYPE_CHECKING:
     from cryoscope.io.run_folder import RunFolder
 
-_PARTICLES = (".star",)
+_PARTICLES = (".star", ".cs")
 _STRUCTURES = (".pdb", ".ent", ".cif", ".mmcif")
 _MAPS = (".mrc", ".map", ".ccp4")
 SHUTDOWN_S = 10.0
+#: Largest relative difference in width between the particles and their consensus map.
+SAME_WIDTH = 5e-3
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def open_run(session: Session, folder: str | Path) -> None:
     path = Path(folder)
     session.pool.submit(
         "Opening the run",
-        lambda job: load_run(session, path, job),
+        lambda job: _load_folder(session, path.expanduser().absolute(), job),
         key="open",
         cancel_running=False,
     )
@@ -79,7 +81,7 @@ def load_file(session: Session, path: Path, job: Job) -> None:
     """
     path = path.expanduser().absolute()
     if path.is_dir():
-        load_run(session, path, job)
+        _load_folder(session, path, job)
         return
     if not path.exists():
         raise InputError("there is no such file", file=path, cure="Check the path.")
@@ -92,14 +94,29 @@ def load_file(session: Session, path: Path, job: Job) -> None:
         _load_map(session, path)
     elif suffix == ".mrcs":
         raise InputError(
-            "an image stack alone has no poses", file=path, cure="Open its .star file instead."
+            "an image stack alone has no poses",
+            file=path,
+            cure="Open its .star or .cs file instead.",
         )
     else:
         raise InputError(
             "this kind of file cannot be opened",
             file=path,
-            cure="Open .star particles, a .pdb or .cif structure, an .mrc map, or a run folder.",
+            cure="Open .star or .cs particles, a .pdb or .cif structure, an .mrc map, or a run "
+            "folder.",
         )
+
+
+def _load_folder(session: Session, path: Path, job: Job) -> None:
+    """Open a run folder: our own, or one of cryoDRGN."""
+    from cryoscope.io.cryodrgn_run import CryodrgnRun
+
+    if CryodrgnRun.is_one(path):
+        from cryoscope.session.cryodrgn_runs import load_cryodrgn_run
+
+        load_cryodrgn_run(session, path, job)
+    else:
+        load_run(session, path, job)
 
 
 def load_particles(session: Session, path: Path) -> None:
@@ -107,9 +124,9 @@ def load_particles(session: Session, path: Path) -> None:
 
     A run of other particles that is shown is closed.
     """
-    from cryoscope.io.relion import read_particles
+    from cryoscope.io.particles_file import read_any
 
-    particles = read_particles(path)
+    particles = read_any(path)
     latents = session.latents
     if latents is not None and not np.array_equal(latents.uid, particles.uid):
         leave_run(session)
@@ -149,11 +166,26 @@ def load_structure(session: Session, path: Path) -> None:
 
 
 def _load_map(session: Session, path: Path) -> None:
+    """Read a map and show it; one as wide as the particles' box is their consensus map."""
     from cryoscope.io.mrc import read_volume
 
     volume = read_volume(path)
     volume = replace(volume, provenance=replace(volume.provenance, detail=path.name))
     session.shown = with_density(session.shown, volume, session.iso_sigma)
+    particles = session.particles
+    if particles is None:
+        return
+    box_A = particles.box_size_px * particles.pixel_size_A
+    width_A = volume.values.shape[-1] * volume.voxel_size_A
+    if abs(width_A - box_A) <= SAME_WIDTH * box_A:
+        session.revise(
+            lambda: {"config": with_option(session.config, "data.consensus_map", str(path))}
+        )
+        session.notify(
+            "info",
+            f"{path.name} is taken as the consensus map: training stops at the resolution at "
+            "which the structure agrees with it",
+        )
 
 
 def load_run(session: Session, path: Path, job: Job) -> None:

@@ -20,13 +20,18 @@ from cryoscope.training.presets import preset
 
 
 def choose_preset(session: Session, name: str) -> None:
-    """Take the settings of a preset; the opened particles and structure stay."""
+    """Take the settings of a preset; the opened files stay."""
     with reporting(session):
         chosen = preset(name)
 
         def decide() -> dict[str, Any]:
             data = session.config.data
-            kept = replace(chosen.data, particles=data.particles, structure=data.structure)
+            kept = replace(
+                chosen.data,
+                particles=data.particles,
+                structure=data.structure,
+                consensus_map=data.consensus_map,
+            )
             return {"config": replace(chosen, data=kept)}
 
         session.revise(decide)
@@ -133,27 +138,40 @@ def next_run_folder(parent: Path) -> Path:
     return folder
 
 
+def why_not_train(session: Session) -> str:
+    """What is missing before training can start, and what to do; empty if nothing is."""
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in _missing(session) if part)
+
+
+def _missing(session: Session) -> tuple[str, str]:
+    """What is missing before training can start, and the cure; empty if nothing is."""
+    if session.particles is None:
+        return "there are no particles to train on", "open a .star file first"
+    if session.structure is None and session.config.model == "atomic":
+        return (
+            "there is no reference structure",
+            "open a .pdb or .cif model, or choose the preset cryoscope-volume, which needs none",
+        )
+    if not session.particles.has_poses:
+        return "these particles have no poses", "refine them and open that .star file"
+    return "", ""
+
+
 def _claim(session: Session, out: Path | None) -> None:
     """Make the session's run a new one; nobody else can from here on."""
 
     def decide() -> dict[str, Any]:
         if session.run is not None and session.run.status.active:
             raise InputError("a run is being trained already", cure="Stop it first.")
-        if session.particles is None:
-            raise InputError("there are no particles to train on", cure="Open a .star file first.")
-        if session.structure is None:
-            raise InputError(
-                "there is no reference structure", cure="Open a .pdb or .cif model first."
-            )
-        if not session.particles.has_poses:
-            raise InputError(
-                "the particles have no poses",
-                file=session.particles.file,
-                cure="Open the .star file of a consensus refinement.",
-            )
+        problem, cure = _missing(session)
+        if problem:
+            raise InputError(problem, cure=cure)
+        assert session.particles is not None
         folder = out or _runs_folder(session.run, session.particles.file.parent)
         nucleotide = session.config.beads.nucleotide
-        reference = backbone_trace(session.structure.structure, nucleotide)
+        reference = None
+        if session.structure is not None and session.config.model == "atomic":
+            reference = backbone_trace(session.structure.structure, nucleotide)
         run = RunView(
             folder, status=RunStatus.PREPARING, stage_text="starting", reference=reference
         )

@@ -107,10 +107,8 @@ def shown_structure(structure: Structure, file: Path) -> ShownState:
 def with_density(shown: ShownState | None, density: Volume, iso_sigma: float) -> ShownState:
     """The map ``density``, together with the backbone that is already shown."""
     if shown is None:
-        nothing = np.zeros((0, 3), dtype=np.float32)
-        mesh = Mesh(nothing, np.zeros((0, 3), dtype=np.int32))
-        empty = np.zeros(0, dtype=np.float32)
-        shown = ShownState(0, empty, nothing, empty, mesh, None, None, 0.0, "")
+        nothing, empty = np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.float32)
+        shown = ShownState(0, empty, nothing, empty, _no_mesh(), None, None, 0.0, "")
     label = density.provenance.label()
     return with_level(replace(shown, density=density, label=label), iso_sigma)
 
@@ -132,6 +130,8 @@ def _backbone(
     from cryoscope.analysis.backbone import chain_breaks
     from cryoscope.analysis.trajectory import displacement_A
 
+    if len(coords_A) == 0:  # a model without atoms: its states are maps
+        return _no_mesh(), np.zeros(0, dtype=np.float32)
     if reference is None:
         breaks = np.zeros(max(len(coords_A) - 1, 0), dtype=np.bool_)
         moved_A = np.zeros(len(coords_A), dtype=np.float32)
@@ -146,6 +146,10 @@ def _backbone(
     breaks = chain_breaks(reference.coords_A, reference.chain_id, reference.residue_id)
     moved_A = np.asarray(displacement_A(coords_A, reference.coords_A), dtype=np.float32)
     return _tube(coords_A, breaks, moved_A), moved_A
+
+
+def _no_mesh() -> Mesh:
+    return Mesh(np.zeros((0, 3), dtype=np.float32), np.zeros((0, 3), dtype=np.int32))
 
 
 def _tube(

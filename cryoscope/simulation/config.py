@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cryoscope.data import InputError
+from cryoscope.simulation.composition import Composition, check_compositions
 from cryoscope.simulation.distributions import DISTRIBUTIONS, MAXIMA, Distribution
 from cryoscope.simulation.matching import Align
 
 Bounds = tuple[float, float]
+Motion = Literal["path", "hinges", "circle"]
+
+MOTIONS: tuple[Motion, ...] = get_args(Motion)
 
 _BOUNDS: dict[str, Bounds] = {
     "frames": (1, 10_000),
@@ -45,8 +49,22 @@ class SimulationConfig:
         models are the frames. Two or more: a relaxed path through them.
     trajectory, topology
         A ``.dcd`` file and its ``.psf``, ``.pdb`` or ``.cif``, in place of ``structures``.
+    motion
+        ``"path"``: the models, the trajectory, or a relaxed path through the structures.
+        ``"hinges"``: parts of one structure turn independently about ``hinges``, one coordinate
+        each. ``"circle"``: a closed loop: once round about one hinge, or about two of them in turn
+        (the ellipse in the plane of the two angles).
+    hinges
+        ``CHAIN:RESIDUE``: the part of the chain after that residue turns about the line from its
+        CA to the next.
+    angles_deg
+        Turned by the last frame, one for every hinge or one for all; a circle about one hinge
+        takes 360.
     frames
-        Frames of a relaxed path; models and trajectories keep theirs.
+        Frames of a relaxed path, along each coordinate of ``"hinges"``, and once round a circle;
+        models and trajectories keep theirs.
+    compositions
+        What is left out in which share of the particles, whatever their conformation.
     align
         How a path's end is laid on its start: over ``"all"`` CA or the still ``"core"``.
     particles
@@ -57,7 +75,8 @@ class SimulationConfig:
         Variance of the noise-free images over the whole box, averaged over particles, divided by
         the variance of the noise (convention 10); 0 leaves noise alone.
     distribution, states
-        Where along the path particles are; ``states`` is for ``"discrete"``.
+        Where along the path (along every coordinate) particles are; ``states`` is for
+        ``"discrete"``.
     maxima
         ``"noncontiguous"``: where on the path, 0 to 1, its groups of particles are.
     shift_px
@@ -75,7 +94,8 @@ class SimulationConfig:
     voltage_kv, spherical_aberration_mm, amplitude_contrast
         The microscope.
     b_factor_A2
-        Blur of every atom ``exp(-B k^2 / 4)``, in place of the model's own B-factors.
+        Blur of every atom ``exp(-B k^2 / 4)``, in place of the model's own B-factors; the same as
+        an envelope of the images.
     contrast
         Protein ``"bright"`` or ``"dark"``.
     stacks
@@ -87,7 +107,11 @@ class SimulationConfig:
     structures: tuple[str, ...] = ()
     trajectory: str = ""
     topology: str = ""
+    motion: Motion = "path"
+    hinges: tuple[str, ...] = ()
+    angles_deg: tuple[float, ...] = (60.0,)
     frames: int = 50
+    compositions: tuple[Composition, ...] = ()
     align: Align = "all"
     particles: int = 10_000
     box_px: int = 64
@@ -137,6 +161,7 @@ class SimulationConfig:
         choices: dict[str, tuple[str, ...]] = {
             "distribution": DISTRIBUTIONS,
             "align": ("all", "core"),
+            "motion": MOTIONS,
             "contrast": ("bright", "dark"),
         }
         for name, allowed in choices.items():
@@ -155,8 +180,58 @@ class SimulationConfig:
                 "a trajectory has no atom names, a topology no motion",
                 cure="Give --trajectory and --topology together",
             )
+        self._check_motion()
+        check_compositions(self.compositions)
+
+    def _check_motion(self) -> None:
+        if self.motion == "path":
+            if self.hinges:
+                raise InputError(
+                    "a path has no hinges", cure="Choose --motion hinges or --motion circle"
+                )
+            return
+        if len(self.structures) != 1:
+            raise InputError(
+                f"motion {self.motion} turns parts of one structure, not of "
+                f"{len(self.structures) or 'a trajectory'}",
+                cure="Give one --structure",
+            )
+        most = 2 if self.motion == "circle" else 3
+        if not 1 <= len(self.hinges) <= most:
+            raise InputError(
+                f"motion {self.motion} has {len(self.hinges)} hinges",
+                cure=f"Give --hinge CHAIN:RESIDUE one to {most} times",
+            )
+        if len(self.angles_deg) not in (1, len(self.hinges)):
+            raise InputError(
+                f"{len(self.angles_deg)} angles for {len(self.hinges)} hinges",
+                cure="Give one angle for every hinge, or one for all",
+            )
+        if not all(math.isfinite(angle) and 0 < abs(angle) <= 360 for angle in self.angles_deg):
+            raise InputError(
+                f"setting angles_deg is {list(self.angles_deg)}",
+                cure="Give angles up to 360 degrees, not 0",
+            )
+        self._check_frames()
+
+    def _check_frames(self) -> None:
+        coordinates = len(self.hinges) if self.motion == "hinges" else 1
+        if self.frames < 2 or self.frames**coordinates > _BOUNDS["frames"][1]:
+            raise InputError(
+                f"{self.frames} frames along each of {coordinates} coordinates",
+                cure=f"Give from 2 frames to {_BOUNDS['frames'][1]:,.0f} of all combinations",
+            )
+        if self.motion == "circle" and self.distribution == "cooperative":
+            raise InputError(
+                "a circle has no ends at which particles could gather",
+                cure="Choose the distribution uniform, noncontiguous or discrete",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """All settings as plain JSON values."""
-        lists = {"structures": list(self.structures), "maxima": list(self.maxima)}
-        return asdict(self) | lists
+        values = asdict(self)
+        for name in ("structures", "maxima", "hinges", "angles_deg", "compositions"):
+            values[name] = list(values[name])
+        for composition in values["compositions"]:
+            composition["without"] = list(composition["without"])
+        return values

@@ -28,10 +28,12 @@ def draw_frames(
     *,
     states: int = 5,
     maxima: Sequence[float] = MAXIMA,
+    closed: bool = False,
 ) -> NDArray[np.int64]:
     """The frame of every particle, 0 to ``frames - 1``.
 
-    Positions t in [0, 1] are drawn and rounded to the nearest frame.
+    Positions t in [0, 1] are drawn and rounded to the nearest frame; along a ``closed`` path t = 1
+    is t = 0 again.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def draw_frames(
         ``"uniform"``: every frame alike. ``"cooperative"``: 42.5 % near each end (half-normal,
         sd 0.06) and 15 % spread evenly between. ``"noncontiguous"``: groups of equal size around
         the ``maxima`` (t = 0.1, 0.5 and 0.9; sd 0.045) with nothing between. ``"discrete"``:
-        ``states`` equal states at even t, both ends included.
+        ``states`` equal states at even t, both ends included (:func:`state_frames`).
 
     Raises
     ------
@@ -52,20 +54,36 @@ def draw_frames(
         t = _cooperative(particles, rng)
     elif distribution == "noncontiguous":
         centre = np.asarray(maxima)[rng.integers(0, len(maxima), particles)]
-        t = np.clip(centre + _GROUP_SD * rng.standard_normal(particles), 0.0, 1.0)
+        t = centre + _GROUP_SD * rng.standard_normal(particles)
+        t = t % 1.0 if closed else np.clip(t, 0.0, 1.0)
     elif distribution == "discrete":
-        if not 1 <= states <= frames:
-            raise InputError(
-                f"{states} discrete states do not fit on {frames} frames",
-                cure="Give from 1 state to as many states as frames",
-            )
-        t = rng.integers(0, states, particles) / max(states - 1, 1)
+        return state_frames(states, frames, closed=closed)[rng.integers(0, states, particles)]
     else:
         raise InputError(
             f"there is no distribution {distribution!r}",
             cure=f"Choose one of {', '.join(DISTRIBUTIONS)}",
         )
+    if closed:
+        return np.rint(t * frames).astype(np.int64) % frames
     return np.rint(t * (frames - 1)).astype(np.int64)
+
+
+def state_frames(states: int, frames: int, *, closed: bool = False) -> NDArray[np.int64]:
+    """(states,) frames of discrete states, evenly along the path.
+
+    Raises
+    ------
+    InputError
+        Fewer frames than states.
+    """
+    if not 1 <= states <= frames:
+        raise InputError(
+            f"{states} discrete states do not fit on {frames} frames",
+            cure="Give from 1 state to as many states as frames",
+        )
+    if closed:
+        return np.rint(np.arange(states) / states * frames).astype(np.int64)
+    return np.rint(np.arange(states) / max(states - 1, 1) * (frames - 1)).astype(np.int64)
 
 
 def _cooperative(particles: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from cryoscope.data import CTFParams, Optics, Poses, Trajectory
-from cryoscope.physics.atoms import project_atoms_fourier
+from cryoscope.physics.atoms import atoms_to_map, project_atoms_fourier
 from cryoscope.physics.ctf import CTFTable, ctf, ctf_table, delocalisation_A
 from cryoscope.physics.fourier import frequencies_per_A, irfft2_centred
 from cryoscope.physics.imaging import rotate_to_image
@@ -33,7 +33,7 @@ class AtomImager:
     Attributes
     ----------
     coords_A
-        (frames, n, 3) float32.
+        (conformations, n, 3) float32.
     element_type, scattering_a_A, scattering_b_A2
         See :func:`cryoscope.physics.scattering.scattering_tables`.
     optics
@@ -42,6 +42,9 @@ class AtomImager:
         Blur of every atom.
     radius_A
         Largest distance of an atom from the origin.
+    present
+        (compositions, n) which atoms there are. Frames are counted through all conformations of
+        the first composition, then of the next.
     """
 
     coords_A: Tensor
@@ -51,12 +54,20 @@ class AtomImager:
     optics: Optics
     b_factor_A2: float
     radius_A: float
+    present: Tensor
 
     @classmethod
     def of(
-        cls, path: Trajectory, optics: Optics, b_factor_A2: float, device: torch.device
+        cls,
+        path: Trajectory,
+        optics: Optics,
+        b_factor_A2: float,
+        device: torch.device,
+        present: NDArray[np.bool_] | None = None,
     ) -> AtomImager:
-        """The imager of a path that is already centred."""
+        """The imager of a path that is already centred; without ``present`` all atoms are there."""
+        if present is None:
+            present = np.ones((1, len(path.structure)), dtype=np.bool_)
         kind, a_A, b_A2 = scattering_tables(path.structure)
         return cls(
             coords_A=torch.as_tensor(path.coords_A, dtype=torch.float32, device=device),
@@ -66,6 +77,7 @@ class AtomImager:
             optics=optics,
             b_factor_A2=b_factor_A2,
             radius_A=float(np.linalg.norm(path.coords_A, axis=-1).max()),
+            present=torch.as_tensor(present, device=device),
         )
 
     def padded_box_px(self, table: CTFTable, shift_A: Tensor) -> tuple[int, bool]:
@@ -85,11 +97,17 @@ class AtomImager:
     def _batch(
         self, frame: Tensor, rotation: Tensor, shift_A: Tensor, table: CTFTable, padded_px: int
     ) -> Tensor:
-        xy_A = rotate_to_image(self.coords_A[frame], rotation) + shift_A[:, None]
+        """Images of frames that are all of one composition."""
+        atoms = self.present[frame[0] // len(self.coords_A)]
+        coords_A = self.coords_A[frame % len(self.coords_A)]
+        kinds = self.element_type
+        if not bool(atoms.all()):
+            coords_A, kinds = coords_A[:, atoms], kinds[atoms]
+        xy_A = rotate_to_image(coords_A, rotation) + shift_A[:, None]
         pixel_A = self.optics.pixel_size_A
         coefficients = project_atoms_fourier(
             xy_A,
-            self.element_type,
+            kinds,
             self.scattering_a_A,
             self.scattering_b_A2,
             padded_px,
@@ -115,18 +133,35 @@ class AtomImager:
         rotation = torch.as_tensor(poses.rotation, dtype=torch.float32)
         which = torch.as_tensor(frame, dtype=torch.int64)
         step = max(1, _WAVES_AT_ONCE // (min(len(self.element_type), 1024) * padded_px))
+        alike = which // len(self.coords_A)
+        out = torch.empty(len(which), self.optics.box_size_px, self.optics.box_size_px)
         with torch.no_grad():
-            parts = [
-                self._batch(
-                    which[part].to(device),
-                    rotation[part].to(device),
-                    shift_A[part].to(device),
-                    table.take(part).to(device),
-                    padded_px,
-                ).cpu()
-                for part in torch.arange(len(which)).split(step)
-            ]
-        return torch.cat(parts).numpy(), enough
+            for composition in alike.unique():
+                for part in torch.nonzero(alike == composition).squeeze(1).split(step):
+                    out[part] = self._batch(
+                        which[part].to(device),
+                        rotation[part].to(device),
+                        shift_A[part].to(device),
+                        table.take(part).to(device),
+                        padded_px,
+                    ).cpu()
+        return out.numpy(), enough
+
+    def volume(self, frame: int, box_size_px: int, voxel_size_A: float) -> NDArray[np.float32]:
+        """(n, n, n) map of one frame, blurred as its images are (``physics.atoms_to_map``)."""
+        composition, conformation = divmod(frame, len(self.coords_A))
+        atoms = self.present[composition]
+        with torch.no_grad():
+            density = atoms_to_map(
+                self.coords_A[conformation, atoms],
+                self.element_type[atoms],
+                self.scattering_a_A,
+                self.scattering_b_A2,
+                box_size_px,
+                voxel_size_A,
+                b_factor_A2=self.b_factor_A2,
+            )
+        return np.asarray(density.cpu().numpy())
 
     def images(
         self, frame: NDArray[np.integer], poses: Poses, params: CTFParams

@@ -10,7 +10,7 @@ from cryoscope.data import CTFParams, Optics, Poses
 from cryoscope.simulation.config import SimulationConfig
 
 #: Separate random streams, so that changing one setting leaves the other draws as they were.
-STREAMS = ("frames", "poses", "shifts", "optics", "half-sets", "noise")
+STREAMS = ("frames", "poses", "shifts", "optics", "half-sets", "noise", "compositions")
 
 
 def generator(seed: int, stream: str, part: int = 0) -> np.random.Generator:

@@ -16,13 +16,12 @@ from cryoscope.data import (
     Particles,
     ParticleSource,
     Poses,
-    Trajectory,
 )
 from cryoscope.io.relion import write_particle_star
 from cryoscope.io.stack import StackImages, StackWriter
 from cryoscope.physics.devices import named_device
 from cryoscope.simulation.config import SimulationConfig
-from cryoscope.simulation.distributions import draw_frames, fraction_of_path
+from cryoscope.simulation.ensemble import Ensemble, load_ensemble
 from cryoscope.simulation.images import AtomImager
 from cryoscope.simulation.optics_draw import (
     draw_ctf,
@@ -32,7 +31,6 @@ from cryoscope.simulation.optics_draw import (
     optics_of,
 )
 from cryoscope.simulation.output_folder import OutputFolder
-from cryoscope.simulation.sources import load_conformations
 from cryoscope.simulation.truth import Truth
 
 Progress = Callable[[int, int], None]
@@ -68,19 +66,14 @@ class _Written:
     spread_beyond_box: int
 
 
-def draw_set(config: SimulationConfig, frames: int) -> DrawnSet:
+def draw_set(config: SimulationConfig, ensemble: Ensemble) -> DrawnSet:
     """Draw frames, poses, CTF and half-sets of all particles."""
-    rng = generator(config.seed, "frames")
-    frame = draw_frames(
-        config.distribution,
-        config.particles,
-        frames,
-        rng,
-        states=config.states,
-        maxima=config.maxima,
-    )
     return DrawnSet(
-        frame, draw_poses(config), draw_ctf(config), draw_half_sets(config), optics_of(config)
+        ensemble.draw(config),
+        draw_poses(config),
+        draw_ctf(config),
+        draw_half_sets(config),
+        optics_of(config),
     )
 
 
@@ -122,15 +115,15 @@ def simulate(
     """
     config.check()
     device = named_device(config.device)
-    path = load_conformations(config)
-    drawn = draw_set(config, len(path))
-    imager = AtomImager.of(path, drawn.optics, config.b_factor_A2, device)
+    ensemble = load_ensemble(config)
+    drawn = draw_set(config, ensemble)
+    imager = ensemble.imager(drawn.optics, config.b_factor_A2, device)
     scale = _NOISE_SD * float(np.sqrt(config.snr / _pilot_variance(imager, drawn)))
     scale *= 1.0 if config.contrast == "bright" else -1.0
     folder = OutputFolder.prepare(Path(out), config)
     try:
         written = _write_stacks(config, folder, imager, drawn, scale, progress, should_stop)
-        _write_tables(config, folder, imager, path, drawn, written, scale)
+        _write_tables(config, folder, imager, ensemble, drawn, written, scale)
     except BaseException:  # stopped or failed: half a set is worth nothing
         folder.discard()
         raise
@@ -141,22 +134,23 @@ def _write_tables(
     config: SimulationConfig,
     folder: OutputFolder,
     imager: AtomImager,
-    path: Trajectory,
+    ensemble: Ensemble,
     drawn: DrawnSet,
     written: _Written,
     scale: float,
 ) -> None:
     """Write what belongs to the stacks; the particle file comes last."""
-    truth = _truth(config, path, drawn, written, scale)
-    folder.write_reference(path.structure)
+    truth = _truth(config, ensemble, drawn, written, scale)
+    folder.write_reference(ensemble.path.structure)
     truth.write(folder.truth)
     folder.write_settings(
         config,
         {
             "snr": truth.snr_measured,
             "pixels_times_snr": config.box_px**2 * truth.snr_measured,
-            "frames": len(path),
-            "atoms": len(path.structure),
+            "particles_times_snr": config.particles * truth.snr_measured,
+            "frames": len(ensemble),
+            "atoms": len(ensemble.path.structure),
             "residues": len(truth.residue_id),
             "radius_A": imager.radius_A,
             "images_with_ctf_beyond_padded_box": written.spread_beyond_box,
@@ -226,17 +220,21 @@ def _write_stacks(
 
 
 def _truth(
-    config: SimulationConfig, path: Trajectory, drawn: DrawnSet, written: _Written, scale: float
+    config: SimulationConfig, ensemble: Ensemble, drawn: DrawnSet, written: _Written, scale: float
 ) -> Truth:
-    index = path.structure.alpha_carbons()
-    t_of_frame = fraction_of_path(len(path)).astype(np.float32)
+    structure = ensemble.path.structure
+    index = structure.alpha_carbons()
+    coordinate = ensemble.coordinate_of_frame.astype(np.float32)
+    states, names = ensemble.states(config)
+    t_of_frame = coordinate[:, 0]
+    coords_ca_A = ensemble.path.coords_A[:, index].astype(np.float32)
     return Truth(
         frame_of_particle=drawn.frame.astype(np.int32),
         t=t_of_frame[drawn.frame],
         t_of_frame=t_of_frame,
-        coords_ca_A=path.coords_A[:, index].astype(np.float32),
-        residue_id=path.structure.residue_id[index],
-        chain_id=path.structure.chain_id[index],
+        coords_ca_A=np.tile(coords_ca_A, (len(ensemble.present), 1, 1)),
+        residue_id=structure.residue_id[index],
+        chain_id=structure.chain_id[index],
         rotation=drawn.poses.rotation.astype(np.float32),
         shift_A=drawn.poses.shift_A.astype(np.float32),
         defocus_u_A=drawn.ctf.defocus_u_A,
@@ -247,6 +245,11 @@ def _truth(
         snr_measured=scale**2 * written.signal_variance / _NOISE_SD**2,
         noise_sd=_NOISE_SD,
         signal_scale=scale,
+        coordinate_of_frame=coordinate,
+        coordinate_is_closed=np.full(coordinate.shape[1], ensemble.closed),
+        state_of_frame=states,
+        state_names=names,
+        ca_present=ensemble.present[:, index].repeat(len(ensemble.path), axis=0),
     )
 
 

@@ -12,6 +12,7 @@ from cryoscope.io.structures import read_models, read_structure
 from cryoscope.io.trajectories import read_trajectory
 from cryoscope.physics.scattering import scattering_tables
 from cryoscope.simulation.config import SimulationConfig
+from cryoscope.simulation.hinge import hinge_number, turned_about_hinges
 from cryoscope.simulation.path import path_through
 
 
@@ -28,6 +29,10 @@ def load_conformations(config: SimulationConfig) -> Trajectory:
     if config.trajectory:
         source = config.trajectory
         path = _without_hydrogens(read_trajectory(config.trajectory, config.topology))
+    elif config.motion != "path":
+        source = config.structures[0]
+        read_one = read_structure(source)
+        path = turning(read_one.take(read_one.heavy_atoms()), config)
     elif len(config.structures) == 1:
         source = config.structures[0]
         path = _without_hydrogens(read_models(source))
@@ -43,6 +48,26 @@ def load_conformations(config: SimulationConfig) -> Trajectory:
     coords_A = coords_A - coords_A[0, path.structure.alpha_carbons()].mean(axis=0)
     _check_size(coords_A, config, source)
     return Trajectory(path.structure.with_coords(coords_A[0]), coords_A)
+
+
+def turning(structure: Structure, config: SimulationConfig) -> Trajectory:
+    """All frames of one structure that turns about its hinges (``config.motion``).
+
+    Frames of several coordinates are counted with the last one fastest.
+    """
+    hinges = [hinge_number(structure, hinge) for hinge in config.hinges]
+    if len(set(hinges)) != len(hinges):
+        raise InputError("two hinges are the same", cure="Name different residues")
+    largest_rad = np.broadcast_to(np.deg2rad(config.angles_deg), len(hinges))
+    if config.motion == "hinges":
+        steps = [np.linspace(0.0, angle, config.frames) for angle in largest_rad]
+        angles_rad = np.stack([grid.ravel() for grid in np.meshgrid(*steps, indexing="ij")], axis=1)
+    else:
+        phase = 2 * np.pi * np.arange(config.frames)[:, None] / config.frames
+        angles_rad = phase
+        if len(hinges) == 2:  # an ellipse through the structure as given
+            angles_rad = np.hstack([1 - np.cos(phase), np.sin(phase)]) * largest_rad / 2
+    return Trajectory(structure, turned_about_hinges(structure, hinges, angles_rad))
 
 
 def _without_hydrogens(path: Trajectory) -> Trajectory:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,12 +12,13 @@ from torch import Tensor
 
 from cryoscope.data import Latents, Particles
 from cryoscope.models.heads import Posterior
-from cryoscope.models.interfaces import Batch, HeterogeneityModel
+from cryoscope.models.interfaces import Batch, Digest, HeterogeneityModel
+from cryoscope.models.likelihood import MatchedData
 from cryoscope.physics.ctf import ctf_table
 from cryoscope.physics.fourier import Band
 
-#: Coefficients are kept in memory up to this many bytes, else transformed batch by batch.
-RESIDENT_BYTES = 2 * 1024**3
+#: What is made of the images is kept in memory up to this many bytes, else made batch by batch.
+RESIDENT_BYTES = 3 * 1024**3
 
 
 class TrainingSet:
@@ -45,35 +49,87 @@ class TrainingSet:
             np.asarray(particles.poses.shift_A, dtype=np.float32), device=device
         )
         self._ctf = ctf_table(particles.ctf, particles.optics).to(device)
-        self._resident: Tensor | None = None
-        self._loaded = np.zeros(len(particles), dtype=bool)
-        if len(particles) * len(band) * 8 <= RESIDENT_BYTES:
-            self._resident = torch.empty(
-                len(particles), len(band), dtype=torch.complex64, device=device
-            )
+        self._digest: Callable[[Batch], Digest] | None = None
+        self._kept: Kept | None = None
+        per_particle = len(band) * 8
+        if len(particles) * per_particle <= RESIDENT_BYTES:
+            self._kept = Kept(len(particles))
 
     def __len__(self) -> int:
         return len(self._rotation)
 
+    def keep_digests(self, digest: Callable[[Batch], Digest]) -> None:
+        """Keep what a model makes of every image, in place of its coefficients.
+
+        Batches of particles that were seen before come with it. Nothing is kept where that would
+        take more memory than is set aside.
+        """
+        first = _tensors(digest(self.batch(np.arange(1))))
+        per_particle = sum(part.numel() * part.element_size() for part in first)
+        if len(self) * per_particle <= RESIDENT_BYTES:
+            self._digest, self._kept = digest, Kept(len(self))
+
     def batch(self, index: NDArray[np.int64]) -> Batch:
         """The particles at ``index``."""
         where = torch.as_tensor(index, device=self._device)
-        return Batch(
-            coefficients=self._coefficients(index, where),
+        batch = Batch(
+            coefficients=torch.zeros(len(index), 0, dtype=torch.complex64, device=self._device),
             rotation=self._rotation[where],
             shift_A=self._shift_A[where],
             ctf=self._ctf.take(where),
+            index=where,
         )
+        kept = None if self._kept is None else self._kept.get(index, where)
+        if self._digest is None:
+            (coefficients,) = kept or (self._coefficients(index),)
+            if self._kept is not None and kept is None:
+                self._kept.put(index, where, (coefficients,))
+            return replace(batch, coefficients=coefficients)
+        if kept is None:
+            digest = self._digest(replace(batch, coefficients=self._coefficients(index)))
+            kept = _tensors(digest)
+            assert self._kept is not None
+            self._kept.put(index, where, kept)
+        matched, power, total, looked = kept
+        return replace(batch, digest=Digest(MatchedData(matched, power, total), looked))
 
-    def _coefficients(self, index: NDArray[np.int64], where: Tensor) -> Tensor:
-        if self._resident is not None and self._loaded[index].all():
-            return self._resident[where]
+    def _coefficients(self, index: NDArray[np.int64]) -> Tensor:
         images = torch.as_tensor(self._images.read(index)).to(self._device)
-        coefficients = self._band.transform(images) * self._contrast
-        if self._resident is not None:
-            self._resident[where] = coefficients
-            self._loaded[index] = True
-        return coefficients
+        return self._band.transform(images) * self._contrast
+
+
+class Kept:
+    """Tensors of particles that were seen before.
+
+    Parameters
+    ----------
+    count
+        Number of all particles.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._seen = np.zeros(count, dtype=bool)
+        self._tensors: tuple[Tensor, ...] = ()
+
+    def get(self, index: NDArray[np.int64], where: Tensor) -> tuple[Tensor, ...] | None:
+        """What was put for the particles at ``index``; None unless all of them were seen."""
+        if not self._seen[index].all():
+            return None
+        return tuple(part[where] for part in self._tensors)
+
+    def put(self, index: NDArray[np.int64], where: Tensor, parts: tuple[Tensor, ...]) -> None:
+        """Keep the rows of ``parts`` for the particles at ``index`` (``where`` on the device)."""
+        if not self._tensors:
+            count = len(self._seen)
+            self._tensors = tuple(part.new_empty(count, *part.shape[1:]) for part in parts)
+        for kept, part in zip(self._tensors, parts, strict=True):
+            kept[where] = part
+        self._seen[index] = True
+
+
+def _tensors(digest: Digest) -> tuple[Tensor, ...]:
+    data = digest.data
+    return data.matched, data.power, data.total, digest.looked
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from cryoscope.training.model_config import (
     LatentConfig,
     PoseConfig,
     RestraintConfig,
+    VolumeConfig,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "PoseConfig",
     "RestraintConfig",
     "TrainConfig",
+    "VolumeConfig",
     "config_from_json",
     "config_to_json",
 ]
@@ -83,6 +85,17 @@ class DataConfig:
         description="Finest resolution trained; 0 = where the FSC between the structure and the "
         "consensus map falls to 0.5, or Nyquist without a map",
     )
+    window_radius: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Images fade to 0 from this share of the half-box to its edge; 0 = no window",
+    )
+    latents_of: str = Field(
+        default="",
+        description="Run folder whose latents are used as they are, so that this run's maps share "
+        "its latent space (density stage)",
+    )
     structure_origin: Literal["auto", "centre", "corner"] = Field(
         default="auto",
         description="Where the map that the structure was fitted to has its origin: in the centre "
@@ -103,10 +116,10 @@ class LossConfig:
         description="Gaussian log-likelihood in nats, squared differences summed or averaged over "
         "pixels, or cryoSTAR's normalised correlation",
     )
-    scale: Literal["image", "global", "none"] = Field(
+    scale: Literal["image", "global", "none", "model"] = Field(
         default="image",
-        description="Intensity of the model: the best for each image, one learned for all, or one "
-        "for all that stays as it fits the first images",
+        description="Intensity of the model: the best for each image, one learned for all, one "
+        "for all that stays as it fits the first images, or the model's own",
     )
     data_weight: float = Field(default=1.0, gt=0, description="Weight of the data term")
     whiten: bool = Field(
@@ -118,6 +131,12 @@ class LossConfig:
     kl_weight: float = Field(default=1.0, ge=0, description="Weight of the KL divergence in nats")
     kl_warmup_steps: int = Field(
         default=500, ge=0, description="Steps over which the KL weight rises"
+    )
+    kl_target: float = Field(
+        default=0.0,
+        ge=0,
+        description="Pull the KL divergence towards this many nats, by its squared distance; "
+        "0 = the divergence itself is the cost",
     )
     centring_weight: float = Field(
         default=0.0, ge=0, description="Weight of the mean square of the centre's coordinates, A^2"
@@ -190,6 +209,7 @@ class TrainConfig:
     latent: LatentConfig = LatentConfig()
     pose: PoseConfig = PoseConfig()
     deformer: DeformerConfig = DeformerConfig()
+    volume: VolumeConfig = VolumeConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     phases: tuple[PhaseConfig, ...] = Field(default=(), description="Stretches before the main one")

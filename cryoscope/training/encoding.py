@@ -19,6 +19,7 @@ from cryoscope.training.batches import TrainingSet, encode_set, to_latents
 from cryoscope.training.checkpoints import unpack_model
 from cryoscope.training.config import TrainConfig, config_from_json
 from cryoscope.training.decoding import Decoder
+from cryoscope.training.given_latents import start_latents
 from cryoscope.training.prepare import Prepared, prepare
 from cryoscope.training.subsets import training_rows
 from cryoscope.training.trainer import choose_device, set_threads
@@ -110,6 +111,7 @@ def load_trained_run(
     model = make_model(
         config.model, prepared.beads, band, prepared.noise_power.to(device), config
     ).to(device)
+    start_latents(model, config, len(prepared.particles), prepared.latents)
     unpack_model(arrays, model, str(run.path))
     model.eval()
     data = TrainingSet(prepared.particles, band, prepared.contrast, device)
@@ -144,7 +146,7 @@ def as_trained(
     sign = {1: "bright", -1: "dark"}.get(info.get("contrast", 0), config.data.contrast)
     values: dict[str, Any] = {
         "particles": str(particles_path or config.data.particles),
-        "structure": str(run.reference_path),
+        "structure": str(run.reference_path) if run.reference_path.is_file() else "",
         "structure_origin": "centre",
         "consensus_map": "",
         "low_pass_A": float(info.get("low_pass_A", config.data.low_pass_A)),

@@ -163,7 +163,7 @@ class Engine:
             )
         arrays: dict[str, Any] = {"coords_A": decoder.coords_A(z), "z": z, "epoch": decoder.epoch}
         if command.get("volume"):
-            volume = decoder.volume(z[0])
+            volume = decoder.volume(z[0], decoder.preview_box_px)
             arrays |= {"volume": volume.values, "voxel_size_A": volume.voxel_size_A}
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)

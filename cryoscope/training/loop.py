@@ -24,12 +24,17 @@ from cryoscope.training.events import (
     StepDone,
     TrainEvent,
 )
+from cryoscope.training.optimisers import make_optimiser
 from cryoscope.training.phases import MAIN, PhasePlan
 from cryoscope.training.prepare import Prepared
 
 #: Encoding a batch takes about this share of a step; all particles are encoded at a checkpoint
 #: where that takes less than a share of the time between checkpoints, or next to no time.
 ENCODING_PER_STEP, ENCODING_SHARE, QUICK_S = 0.3, 0.05, 2.0
+
+
+class Diverged(InputError):
+    """The loss is not a number."""
 
 
 class Loop:
@@ -46,14 +51,12 @@ class Loop:
         self.prepared, self.model = prepared, model.to(device)
         band = prepared.band.to(device)
         self.data = TrainingSet(prepared.particles, band, prepared.contrast, device)
+        if (digest := getattr(self.model, "digest", None)) is not None:
+            self.data.keep_digests(digest)
         self.generator = torch.Generator(device="cpu").manual_seed(config.seed)
-        settings = config.optimiser
-        trained = [part for part in self.model.parameters() if part.requires_grad]
-        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.kind]
-        decay = settings.weight_decay
-        self.optimiser = kind(trained, lr=settings.learning_rate, weight_decay=decay, fused=True)
+        self.optimiser = make_optimiser(self.model, config)
         self.rows = prepared.train_rows
-        self.batch_size = min(settings.batch_size, len(self.rows))
+        self.batch_size = min(config.optimiser.batch_size, len(self.rows))
         self.steps_per_epoch = math.ceil(len(self.rows) / self.batch_size)
         self.phases = PhasePlan(config.phases, self.steps_per_epoch)
         self.step, self.trained_s = 0, 0.0
@@ -61,6 +64,7 @@ class Loop:
         self._skipped: list[str] = []
         self._sums: dict[str, torch.Tensor] = {}
         self._motion_A2 = torch.zeros((), device=device)
+        self._diverged_at = torch.full((), -1, device=device)
         self._report_s = 0.0
         self._order = (-1, np.zeros(0, dtype=np.int64))
         self.latents = np.full((len(self.data), self.model.latent_dim), np.nan, dtype=np.float32)
@@ -105,13 +109,12 @@ class Loop:
         begin = time.perf_counter()
         index = self._next_index()
         for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = self._learning_rate() * group["rate"]
         batch = self.data.batch(index)
         losses = self.model.losses(batch, self.generator, self.phases.kind)
         means = {name: term.mean() for name, term in losses.terms.items()}
-        weights = {"kl": self._kl_weight()}
-        weighted = [value * weights.get(name, 1.0) for name, value in means.items()]
-        total = torch.stack(weighted).sum()
+        costs = {**means, "kl": self._kl_cost(means["kl"])} if "kl" in means else means
+        total = torch.stack(list(costs.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         if self.config.optimiser.gradient_clip > 0:
@@ -140,15 +143,11 @@ class Loop:
 
         Raises
         ------
-        InputError
-            When the loss is not a number: training has diverged.
+        Diverged
+            When a loss was not a number.
         """
+        self._refuse_divergence()
         losses = {name: float(total) / self.unreported for name, total in self._sums.items()}
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise InputError(
-                f"training diverged at step {self.step}: the loss is not a number",
-                cure="Resume from the last checkpoint with a lower learning rate",
-            )
         rate = self.unreported * self.batch_size / max(self._report_s, 1e-9)
         event = StepDone(
             step=self.step,
@@ -162,13 +161,26 @@ class Loop:
         self._motion_A2.zero_()
         return event
 
+    def _refuse_divergence(self) -> None:
+        step = int(self._diverged_at)
+        if step < 0:
+            return
+        source = self.prepared.particles.source
+        rows = np.sort(source.row[self._index_of(step)]) + 1
+        shown = ", ".join(f"{row:,}" for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+        raise Diverged(
+            f"training diverged at step {step + 1:,}: the loss is not a number; in that batch were "
+            f"the particles {shown} of {source.file.name}",
+            cure="Look at those images; or train again with a lower optimiser.learning_rate",
+        )
+
     def started(self, run: RunFolder) -> RunStarted:
         """The first event of the run."""
         optics = self.prepared.optics
         return RunStarted(
             run_id=run.run_id,
             particle_count=len(self.data),
-            bead_count=len(self.prepared.beads),
+            bead_count=0 if self.prepared.beads is None else len(self.prepared.beads),
             total_steps=self.total_steps,
             step=self.step,
             device=str(self.device),
@@ -181,11 +193,12 @@ class Loop:
 
     def _warnings(self) -> list[str]:
         """What the user should look at: residues without a bead, damaged checkpoints."""
-        left_out = len(self.prepared.beads.skipped)
-        if left_out == 0:
+        beads = self.prepared.beads
+        left_out = 0 if beads is None else len(beads.skipped)
+        if beads is None or left_out == 0:
             return self._skipped
         file = Path(self.config.data.structure).name
-        names = ", ".join(self.prepared.beads.skipped[:5]) + (", ..." if left_out > 5 else "")
+        names = ", ".join(beads.skipped[:5]) + (", ..." if left_out > 5 else "")
         count = f"{left_out:,} residue{'s' if left_out > 1 else ''}"
         return [f"{file}: {count} left out of the model ({names})", *self._skipped]
 
@@ -201,7 +214,13 @@ class Loop:
 
         At the end, and before it where that is quick, all particles are encoded by the model as it
         is now; else the live latents are written.
+
+        Raises
+        ------
+        Diverged
+            When a loss was not a number; nothing is written.
         """
+        self._refuse_divergence()
         if self.finished or self._encoding_is_quick():
             found = self.encode_all()
             self.latents = np.asarray(found.z)
@@ -225,6 +244,7 @@ class Loop:
         arrays, meta = run.load_checkpoint()
         unpack_state(arrays, self.model, self.optimiser, self.generator, str(run.path))
         self.step, self.trained_s = int(meta["step"]), float(meta["trained_s"])
+        self._diverged_at.fill_(-1)
         self.phases.restore(meta)
         self._skipped = [f"Passed over a damaged checkpoint: {why}" for why in meta["skipped"]]
         if run.latent_epochs():
@@ -238,7 +258,11 @@ class Loop:
         return to_latents(posterior, self.prepared.particles.uid, epoch=self.epoch)
 
     def _next_index(self) -> np.ndarray:
-        epoch, place = divmod(self.step, self.steps_per_epoch)
+        return self._index_of(self.step)
+
+    def _index_of(self, step: int) -> np.ndarray:
+        """The particles in the batch of a step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
         if self._order[0] != epoch:
             order = epoch_order(len(self.rows), self.config.seed, epoch)
             self._order = (epoch, self.rows[order])
@@ -252,9 +276,13 @@ class Loop:
         span = settings.learning_rate - settings.final_learning_rate
         return rise * (settings.final_learning_rate + span * cosine)
 
-    def _kl_weight(self) -> float:
-        rise = min(1.0, (self.step + 1) / max(1, self.config.loss.kl_warmup_steps))
-        return self.config.loss.kl_weight * rise
+    def _kl_cost(self, kl: torch.Tensor) -> torch.Tensor:
+        """What the mean divergence costs; with a target, how far it is from that (cryoDRGN)."""
+        loss = self.config.loss
+        rise = min(1.0, (self.step + 1) / max(1, loss.kl_warmup_steps))
+        if loss.kl_target > 0:
+            return loss.kl_weight * (kl - rise * loss.kl_target).square()
+        return loss.kl_weight * rise * kl
 
     def _add(
         self, means: dict[str, torch.Tensor], total: torch.Tensor, motion_A2: torch.Tensor
@@ -262,6 +290,9 @@ class Loop:
         for name, value in {"total": total, **means}.items():
             self._sums[name] = self._sums.get(name, 0) + value.detach()
         self._motion_A2 += motion_A2.mean()
+        # Kept on the device: asking every step would make a GPU wait.
+        bad = ~torch.isfinite(total.detach()) & (self._diverged_at < 0)
+        self._diverged_at[...] = torch.where(bad, self.step, self._diverged_at)
         self.unreported += 1
 
     def _seconds_left(self) -> float:

@@ -89,6 +89,9 @@ class EncoderConfig:
     channels: Widths = Field(
         default=(), description="Channels of the convolutional encoders; empty = as published"
     )
+    residual: bool = Field(
+        default=False, description="fourier-mlp: residual links between equal widths"
+    )
     head_widths: Widths = Field(
         default=(), description="Hidden widths of each head (latent, shift, pose)"
     )
@@ -107,11 +110,43 @@ class LatentConfig:
     """The latent variable."""
 
     dim: int = Field(default=8, ge=1, le=128, description="Number of latent dimensions")
-    kind: Literal["gaussian", "deterministic"] = Field(
-        default="gaussian", description="Gaussian posterior with KL, or a plain autoencoder"
+    kind: Literal["gaussian", "deterministic", "table", "given"] = Field(
+        default="gaussian",
+        description="Gaussian posterior with KL, a plain autoencoder, one free vector per particle "
+        "without an encoder (auto-decoder), or those of another run (data.latents_of)",
+    )
+    table_rate: float = Field(
+        default=10.0, gt=0, description="table: learning rate of the vectors, times the networks'"
     )
     free_bits: float = Field(
         default=0.0, ge=0, description="KL below this many nats per dim is free"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class VolumeConfig:
+    """Volume model: the network from latent and spatial frequency to a map."""
+
+    domain: Literal["fourier", "hartley"] = Field(
+        default="fourier",
+        description="What the network gives at a frequency: a complex coefficient (of one half of "
+        "space; the other follows), or a real Hartley coefficient",
+    )
+    encoding: Literal["gaussian", "geometric-low", "geometric", "linear-low", "none"] = Field(
+        default="gaussian",
+        description="Waves a frequency is described by: random directions and lengths, or along "
+        "the axes with wavelengths from the box's to the pixel's in geometric or even steps",
+    )
+    encoding_count: int = Field(
+        default=0, ge=0, description="Waves per axis; 0 = half the training box"
+    )
+    encoding_sigma: float = Field(
+        default=0.5, gt=0, description="gaussian: spread of the waves, in half-boxes"
+    )
+    widths: Widths = Field(default=(256, 256, 256), description="Hidden widths")
+    residual: bool = Field(default=True, description="Residual links between equal widths")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="Arithmetic of the network's layers while it trains"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +11,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryoscope.data import InputError, Optics, Particles, Structure
+from cryoscope.data import InputError, Optics, Particles
 from cryoscope.io.mrc import read_volume
 from cryoscope.io.particle_cache import CacheSpec, cached_particles, open_or_build_cache
-from cryoscope.io.relion import read_particles
-from cryoscope.io.structures import read_structure
-from cryoscope.models.coarse_grain import Beads, beads_for
+from cryoscope.io.particles_file import read_any
+from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.densities import make_density_shape
+from cryoscope.models.registry import needs_structure
 from cryoscope.physics.fourier import Band, make_band
 from cryoscope.training.config import TrainConfig
 from cryoscope.training.consensus import (
     LARGEST_BOX_PX,
     SMALLEST_BOX_PX,
+    LowPass,
     automatic_low_pass,
     training_box_px,
 )
-from cryoscope.training.statistics import detect_contrast, noise_power
+from cryoscope.training.given_latents import given_latents
+from cryoscope.training.reference import Reference, read_reference
+from cryoscope.training.statistics import contrast_by_map, detect_contrast, noise_power
 from cryoscope.training.subsets import training_rows, with_noise_images
+from cryoscope.training.windowing import windowed
 
 #: Particles looked at to find the noise spectrum and the sign of the contrast.
 SAMPLE_SIZE = 512
@@ -36,14 +39,13 @@ SAMPLE_SIZE = 512
 FINEST_PIXEL_A = 1.5
 #: Beads are compared with a map at the widths they have at this sampling.
 BEAD_PIXEL_A = 1.5
-
-#: Share of the residues that may lie outside the box.
-MOST_OUTSIDE = 0.1
+#: Without an atomic model the particle reaches so far, of the half-box (cryoDRGN's window).
+BLIND_RADIUS = 0.85
 
 ProgressCallback = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """Everything training needs, read and checked.
 
@@ -51,8 +53,8 @@ class Prepared:
     ----------
     particles
         Cached, cropped, normalised particles.
-    structure
-        The reference in the frame of the poses (origin in the centre of the box).
+    reference
+        The atomic model in the frame of the poses; None for a model without atoms.
     noise_power
         (m,) noise variance of each coefficient of ``band``.
     contrast
@@ -61,24 +63,37 @@ class Prepared:
         (M,) the particles that are trained on, in rising order.
     low_pass_A
         Finest resolution of ``band``; 0 = Nyquist.
-    report
-        What became of the structure, and how the low-pass was found: a sentence each.
+    latents
+        (N, d) given latents of all particles (density stage), or None.
+    agreement
+        How the low-pass was found: FSC of structure and consensus map; None where it was given.
     """
 
     particles: Particles
-    structure: Structure
-    beads: Beads
+    reference: Reference | None
     band: Band
     noise_power: Tensor
     contrast: int
     train_rows: NDArray[np.int64]
     low_pass_A: float
-    report: tuple[str, ...]
+    latents: NDArray[np.float32] | None
+    agreement: LowPass | None
+
+    @property
+    def report(self) -> tuple[str, ...]:
+        """What became of the structure, and how the low-pass was found: a sentence each."""
+        about_atoms = () if self.reference is None else self.reference.report
+        return about_atoms if self.agreement is None else (*about_atoms, self.agreement.remark())
 
     @property
     def optics(self) -> Optics:
         """Sampling of the trained images."""
         return self.particles.optics[0]
+
+    @property
+    def beads(self) -> Beads | None:
+        """What the atomic model is made of, where there is one."""
+        return None if self.reference is None else self.reference.beads
 
 
 def prepare(
@@ -94,26 +109,24 @@ def prepare(
     InputError
         For anything in the user's files that cannot be trained on.
     """
-    star, model_file = _named(config)
+    star = _named(config)
     progress("reading the particle table", 0, 1)
-    original = read_particles(star)
+    original = read_any(star)
     if original.poses is None:
         raise InputError(
-            "the particles have no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi)",
+            "the particles have no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi; in a .cs file "
+            "alignments3D/pose)",
             file=star,
-            cure="Refine them first (RELION Refine3D) and give its _data.star",
+            cure="Refine them first, and give the .star (RELION Refine3D: _data.star) or .cs file "
+            "of that refinement",
         )
-    structure = place_structure(
-        read_structure(model_file), original.optics[0], config.data.structure_origin, model_file
-    )
-    beads = beads_for(structure, config.beads, model_file)
-    _refuse_outside(beads, original.optics[0], model_file)
-    radius_A = _radius_A(config, beads, original)
-    low_pass_A, remark = _low_pass(config, beads, original)
-    box_px = _training_box_px(config, original, star, low_pass_A)
+    reference = read_reference(config, original.optics[0]) if config.data.structure else None
+    latents = given_latents(config, original)
+    agreement = _agreement(config, reference, original)
+    low_pass_A = config.data.low_pass_A if agreement is None else agreement.resolution_A
     spec = CacheSpec(
-        box_size_px=box_px,
-        particle_radius_A=radius_A,
+        box_size_px=_training_box_px(config, original, star, low_pass_A),
+        particle_radius_A=_radius_A(config, reference, original),
         contrast=1,
     )
     folder = Path(config.data.cache_dir or star.parent / "cryoscope-cache")
@@ -131,102 +144,62 @@ def prepare(
     sample = _sample(len(particles), config.seed)
     measured = noise_power(particles.images.read(sample), spec.particle_radius_A, band)
     noise = measured if config.loss.whiten else torch.ones(len(band))
-    contrast = {"bright": 1, "dark": -1}.get(config.data.contrast, 0) or detect_contrast(
-        particles.take(sample), beads, band, noise, config.beads
+    contrast = {"bright": 1, "dark": -1}.get(config.data.contrast, 0) or _contrast(
+        config, particles.take(sample), reference, band, noise
     )
     if config.data.control == "noise":
         particles = with_noise_images(particles, band, measured, config.seed)
+    if config.data.window_radius > 0:
+        particles = windowed(particles, config.data.window_radius)
     train_rows, _ = training_rows(particles, config.data.subset, config.data.held_out, config.seed)
-    report = tuple(filter(None, [beads.report, _hetero_left_out(model_file, structure), remark]))
     return Prepared(
-        particles, structure, beads, band, noise, contrast, train_rows, low_pass_A, report
+        particles,
+        reference,
+        band,
+        noise,
+        contrast,
+        train_rows,
+        low_pass_A,
+        latents,
+        agreement,
     )
 
 
-def _hetero_left_out(file: Path, polymer: Structure) -> str:
-    """A sentence about the waters, ions and ligands of a file, which get no bead."""
+def _contrast(
+    config: TrainConfig,
+    sample: Particles,
+    reference: Reference | None,
+    band: Band,
+    noise: Tensor,
+) -> int:
+    """Sign of the protein in the images, by the atomic model where there is one."""
+    if reference is None:
+        return contrast_by_map(sample)
+    return detect_contrast(sample, reference.beads, band, noise, config.beads)
 
-    def names(structure: Structure) -> Counter[str]:
-        return Counter(map(str, structure.residue_name[structure.residue_starts()]))
 
-    lost = names(read_structure(file, keep_hetero=True)) - names(polymer)
-    if not lost:
-        return ""
-    listed = ", ".join(f"{count:,} {name}" for name, count in lost.most_common(8))
-    return f"Waters, ions and ligands are not modelled: {listed}{', ...' * (len(lost) > 8)}."
-
-
-def _low_pass(config: TrainConfig, beads: Beads, particles: Particles) -> tuple[float, str]:
-    """Finest resolution to train at (0 = Nyquist), and a sentence about how it was found."""
-    if config.data.low_pass_A > 0 or not config.data.consensus_map:
-        return config.data.low_pass_A, ""
-    file = Path(config.data.consensus_map)
+def _agreement(
+    config: TrainConfig, reference: Reference | None, particles: Particles
+) -> LowPass | None:
+    """How far structure and consensus map agree; None where that is not asked for."""
+    if config.data.low_pass_A > 0 or not config.data.consensus_map or reference is None:
+        return None
+    file, beads = Path(config.data.consensus_map), reference.beads
     with torch.no_grad():
         centres_A = torch.as_tensor(beads.centre_A).float()[None]
         density = make_density_shape(beads, config.beads).density(centres_A, BEAD_PIXEL_A)
-    found = automatic_low_pass(
+    return automatic_low_pass(
         density, beads.centre_A, read_volume(file), particles.optics[0], file=file
     )
-    return found.resolution_A, found.remark()
 
 
-def place_structure(
-    structure: Structure, optics: Optics, origin: str, file: str | Path = ""
-) -> Structure:
-    """Move a structure into the frame of the poses, whose origin is the centre of the box.
-
-    Parameters
-    ----------
-    origin
-        ``"centre"``, ``"corner"`` (the map's origin is voxel (0, 0, 0)), or ``"auto"``: whichever
-        puts the structure's middle nearer to the centre of the box.
-
-    Raises
-    ------
-    InputError
-        When the middle of the structure lies outside the box either way.
-    """
-    middle_A = structure.coords_A.mean(0)
-    half_A = optics.box_size_px * optics.pixel_size_A / 2
-    corner_A = optics.box_size_px // 2 * optics.pixel_size_A
-    offsets = {"centre": 0.0, "corner": corner_A}
-    if origin == "auto":
-        origin = min(offsets, key=lambda name: float(np.linalg.norm(middle_A - offsets[name])))
-    moved = middle_A - offsets[origin]
-    if np.abs(moved).max() > half_A:
-        raise InputError(
-            f"the structure lies outside the box: its middle is {np.linalg.norm(moved):.0f} A from "
-            f"the box's centre, the box is {2 * half_A:.0f} A wide",
-            file=file or None,
-            cure="Fit the model into the consensus map these poses belong to and save it there",
-        )
-    # rounded as the run's reference file will hold them, so that it gives the same beads back
-    return structure.with_coords(np.round(structure.coords_A - offsets[origin], 3))
-
-
-def _refuse_outside(beads: Beads, optics: Optics, file: Path) -> None:
-    """Refuse a structure of which much would not be in the images."""
-    half_A = optics.box_size_px * optics.pixel_size_A / 2
-    trace_A = beads.anchor_A[beads.trace]
-    outside = int((np.linalg.norm(trace_A, axis=1) > half_A).sum())
-    if outside > MOST_OUTSIDE * len(trace_A):
-        raise InputError(
-            f"{outside:,} of {len(trace_A):,} residues lie outside the box: further than "
-            f"{half_A:.0f} A from its centre",
-            file=file,
-            cure="Fit the model into the consensus map these poses belong to, keep only the chains "
-            "in it, or extract with a larger box",
-        )
-
-
-def _named(config: TrainConfig) -> tuple[Path, Path]:
-    for value, what, cure in (
-        (config.data.particles, "no particles were given", "Name a RELION .star file"),
-        (config.data.structure, "no structure was given", "Name a .pdb or .cif file (--structure)"),
-    ):
-        if not value:
-            raise InputError(what, cure=cure)
-    return Path(config.data.particles), Path(config.data.structure)
+def _named(config: TrainConfig) -> Path:
+    """The particle file; refuses a configuration that names too little."""
+    if not config.data.particles:
+        raise InputError("no particles were given", cure="Name a RELION .star file")
+    if not config.data.structure and needs_structure(config.model):
+        raise InputError("no structure was given", cure="Name a .pdb or .cif file (--structure)")
+    return Path(config.data.particles)
 
 
 def automatic_box_px(images_box_px: int, pixel_size_A: float, low_pass_A: float = 0.0) -> int:
@@ -267,11 +240,13 @@ def _training_box_px(
     return config.data.box_size_px
 
 
-def _radius_A(config: TrainConfig, beads: Beads, particles: Particles) -> float:
+def _radius_A(config: TrainConfig, reference: Reference | None, particles: Particles) -> float:
     half_A = particles.box_size_px * particles.pixel_size_A / 2
     if config.data.particle_radius_A > 0:
         return min(config.data.particle_radius_A, half_A)
-    reach_A = float(np.linalg.norm(beads.centre_A, axis=1).max()) + 10.0
+    if reference is None:
+        return BLIND_RADIUS * half_A
+    reach_A = float(np.linalg.norm(reference.beads.centre_A, axis=1).max()) + 10.0
     return min(reach_A, 0.95 * half_A)
 
 

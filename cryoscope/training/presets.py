@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryoscope.data import InputError
 from cryoscope.training.config import BeadConfig, LossConfig, RestraintConfig, TrainConfig
 from cryoscope.training.published_presets import PUBLISHED
+from cryoscope.training.volume_presets import VOLUME_PRESETS
 
 DEFAULT_PRESET = "cryoscope-default"
 
@@ -37,6 +38,7 @@ _PRESETS: dict[str, tuple[str, TrainConfig]] = {
         ),
     ),
     **PUBLISHED,
+    **VOLUME_PRESETS,
 }
 
 

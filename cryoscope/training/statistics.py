@@ -11,10 +11,16 @@ from cryoscope.data import Particles
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.densities import make_density_shape
 from cryoscope.models.likelihood import image_scale, match_data
+from cryoscope.physics.backproject import Backprojector
+from cryoscope.physics.ctf import ctf_table
 from cryoscope.physics.fourier import Band
+from cryoscope.physics.map_contrast import map_contrast
 from cryoscope.physics.masks import soft_disc
 from cryoscope.training.batches import TrainingSet
 from cryoscope.training.config import BeadConfig
+
+#: Box of the map that tells the contrast without an atomic model.
+BLIND_BOX_PX = 24
 
 
 def noise_power(images: NDArray[np.float32], radius_A: float, band: Band) -> Tensor:
@@ -47,3 +53,21 @@ def detect_contrast(
         data = match_data(batch.coefficients, batch.ctf, batch.shift_A, band, noise)
         scale = image_scale(density.project_band(batch.rotation, band), data)
     return 1 if float(scale.mean()) >= 0 else -1
+
+
+def contrast_by_map(particles: Particles) -> int:
+    """+1 where the particles' map is protein in emptiness, -1 where it is its negative.
+
+    A map of a few hundred particles at low resolution is enough to tell.
+    """
+    assert particles.poses is not None
+    box_px = min(BLIND_BOX_PX, particles.box_size_px)
+    pixel_A = particles.pixel_size_A * particles.box_size_px / box_px
+    backprojector = Backprojector(box_px, pixel_A)
+    backprojector.insert(
+        torch.as_tensor(particles.images.read(np.arange(len(particles)))),
+        torch.as_tensor(np.asarray(particles.poses.rotation, dtype=np.float32)),
+        torch.as_tensor(np.asarray(particles.poses.shift_A, dtype=np.float32)),
+        ctf_table(particles.ctf, particles.optics),
+    )
+    return map_contrast(backprojector.finish(), pixel_A)

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import torch
 
-from cryoscope.io.atomic import require_free
+from cryoscope.io.atomic import require_free, write_text_atomic
 from cryoscope.io.particle_cache import CachingStopped
 from cryoscope.io.run_folder import RunFolder
-from cryoscope.io.structures import write_structure
 from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.models.registry import make_model
 from cryoscope.physics.devices import named_device
 from cryoscope.training.config import TrainConfig, config_from_json, config_to_json
-from cryoscope.training.decoding import Decoder
+from cryoscope.training.decoding import Decoder, atomic_decoder
 from cryoscope.training.events import Progress, RunFinished, TrainEvent, event_to_json
-from cryoscope.training.loop import Loop
+from cryoscope.training.given_latents import start_latents
+from cryoscope.training.loop import Diverged, Loop
 from cryoscope.training.prepare import Prepared, prepare
 from cryoscope.training.progress import with_progress
 
@@ -98,8 +98,10 @@ class Trainer:
             if not self.resume:
                 run = _new_run(self.run_path, self.config, prepared, model)
                 stack.enter_context(run.lock())
-            if not run.reference_path.is_file():
-                write_structure(run.reference_path, prepared.structure)
+                if prepared.agreement is not None:
+                    write_text_atomic(run.path / "fsc.csv", prepared.agreement.table())
+            if prepared.reference is not None and not run.reference_path.is_file():
+                run.write_reference(prepared.reference.structure)
             stack.callback(run.close)
             for event in self._train(run, prepared, model, device):
                 if not isinstance(event, Progress):
@@ -109,13 +111,15 @@ class Trainer:
     def _model(self, prepared: Prepared, device: torch.device) -> HeterogeneityModel:
         set_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
-        return make_model(
+        model = make_model(
             self.config.model,
             prepared.beads,
             prepared.band.to(device),
             prepared.noise_power.to(device),
             self.config,
         )
+        start_latents(model, self.config, len(prepared.particles), prepared.latents)
+        return model
 
     def _train(
         self, run: RunFolder, prepared: Prepared, model: HeterogeneityModel, device: torch.device
@@ -126,9 +130,26 @@ class Trainer:
             if run.has_checkpoint():  # else it was killed before its first: from the beginning
                 loop.restore(run)
             run.truncate_events_after(loop.step)
-        self.decoder = Decoder(model, prepared.optics, prepared.beads, run.run_id)
+        self.decoder = Decoder(
+            model,
+            prepared.optics,
+            prepared.beads,
+            run.run_id,
+            atomic=atomic_decoder(self.config),
+        )
         self.step = loop.step
         yield loop.started(run)
+        try:
+            yield from self._steps(loop, run)
+        except Diverged:
+            if run.has_checkpoint():  # the model that goes on decoding is the last good one
+                loop.restore(run)
+            raise
+        yield RunFinished(loop.step, "stopped" if not loop.finished else "completed")
+
+    def _steps(self, loop: Loop, run: RunFolder) -> Iterator[TrainEvent]:
+        """All steps that are left, with what is reported and saved between them."""
+        assert self.decoder is not None
         due_report = time.monotonic() + REPORT_S
         due_live = time.monotonic() + min(1.0, self.config.live_s)
         due_checkpoint = time.monotonic() + self.config.checkpoint_s
@@ -150,7 +171,6 @@ class Trainer:
         if loop.unreported:
             yield loop.report()
         yield from loop.save(run)
-        yield RunFinished(loop.step, "stopped" if not loop.finished else "completed")
 
 
 def train(
@@ -191,12 +211,12 @@ def _new_run(
     optics = prepared.optics
     info = {
         "particles": str(Path(config.data.particles).resolve()),
-        "structure": str(Path(config.data.structure).resolve()),
+        "structure": str(Path(config.data.structure).resolve()) if config.data.structure else "",
         "particle_count": len(prepared.particles),
         "box_size_px": optics.box_size_px,
         "pixel_size_A": optics.pixel_size_A,
         "contrast": prepared.contrast,
         "low_pass_A": prepared.low_pass_A,
-        "skipped_residues": list(prepared.beads.skipped[:1000]),
+        "skipped_residues": [] if prepared.beads is None else list(prepared.beads.skipped[:1000]),
     }
     return RunFolder.create(path, config_to_json(config), info)

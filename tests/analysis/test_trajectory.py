@@ -7,6 +7,7 @@ from cryoscope.analysis.reduce import pca_embedding, principal_axes
 from cryoscope.analysis.trajectory import (
     displacement_A,
     drawn_path,
+    frame_support,
     graph_particles,
     graph_path,
     pc_path,
@@ -113,6 +114,28 @@ def test_separate_clouds_are_connected_by_more_neighbours() -> None:
     rng = np.random.default_rng(2)
     z = np.concatenate([rng.normal(size=(40, 3)), 50 + rng.normal(size=(40, 3))])
     assert graph_path(z, [0, 79], frames=4, neighbours=3).shape == (4, 3)
+
+
+def test_an_average_of_neighbours_keeps_the_way_out_of_gaps() -> None:
+    rng = np.random.default_rng(2)
+    z = np.concatenate([rng.normal(size=(40, 3)), 50 + rng.normal(size=(40, 3))])
+    with pytest.raises(InputError, match=r"Raise the average \(4\) or the neighbours \(60\)"):
+        graph_path(z, [0, 79], neighbours=60, average_neighbours=4)
+    ringed = ring()
+    way = graph_particles(ringed, [0, 599], neighbours=300, average_neighbours=20)
+    np.testing.assert_allclose(np.linalg.norm(ringed[way], axis=1), 1, atol=0.08)
+    # Without pruning three hundred neighbours cut the corner.
+    assert len(graph_particles(ringed, [0, 599], neighbours=300)) < len(way)
+
+
+def test_data_support_of_a_path() -> None:
+    z = np.array([[0.0, 0], [0.1, 0], [0.2, 0], [np.nan, 0], [9, 0]])
+    found = frame_support(z, np.array([[0.1, 0.0], [4.0, 0.0], [9.0, 1.0]]))
+    assert found.nearest.tolist() == [1, 2, 4]
+    np.testing.assert_allclose(found.distance, [0, 3.8, 1])
+    assert found.count.tolist() == [3, 0, 1]
+    with pytest.raises(InputError, match="no particle has latents"):
+        frame_support(np.full((3, 2), np.nan), np.zeros((2, 2)))
 
 
 def test_large_sets_are_thinned_but_for_the_anchors() -> None:

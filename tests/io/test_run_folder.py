@@ -417,3 +417,17 @@ def test_sampling_is_checked(tmp_path: Path, info: dict[str, Any]) -> None:
     run = RunFolder.create(tmp_path / "run", {}, info)
     with pytest.raises(InputError, match=r"run\.json: pixel_size_A or box_size_px"):
         run.optics()
+
+
+def test_a_reference_that_pdb_cannot_hold_is_kept_as_cif(tmp_path: Path) -> None:
+    from cryoscope.io.structures import read_structure
+
+    text = "ATOM      1  CA  ALA A   1       1.000   2.000   3.000  1.00  0.00           C\n"
+    (tmp_path / "a.pdb").write_text(text)
+    structure = read_structure(tmp_path / "a.pdb")
+    long_name = replace(structure, chain_id=np.array(["LONG"]))
+    for number, (kept, suffix) in enumerate([(structure, ".pdb"), (long_name, ".cif")]):
+        run = RunFolder.create(tmp_path / f"run{number}", {}, {})
+        run.write_reference(kept)
+        assert run.reference_path.suffix == suffix
+        assert read_structure(run.reference_path).chain_id.tolist() == kept.chain_id.tolist()

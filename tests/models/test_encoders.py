@@ -126,6 +126,7 @@ def settings(kind: str, **changed: Any) -> SimpleNamespace:
         "input": "auto",
         "widths": (24, 24, 12),
         "channels": (),
+        "residual": False,
         "resolution_A": 8.0,
         "windows_A": (4.0,),
     }

@@ -19,20 +19,21 @@ from cryoscope.session.bench_atomic_cases import (
     SCALE_OPTIONS,
     SCALES,
     Case,
-    Goal,
     chosen_cases,
     epochs_of,
 )
-from cryoscope.session.bench_atomic_data import MadeSet, first_folder, make_set
+from cryoscope.session.bench_atomic_data import MadeSet, make_set
 from cryoscope.session.bench_atomic_figures import (
     LABELS,
     coordinate_figures,
     latent_figures,
     latent_floors,
 )
-from cryoscope.session.bench_atomic_picture import write_picture
-from cryoscope.session.bench_atomic_report import figures_json, markdown, rows_of
+from cryoscope.session.bench_atomic_report import MARKS, figures_json, markdown, rows_of
 from cryoscope.session.bench_atomic_settings import differences, with_options
+from cryoscope.session.bench_goals import Goal
+from cryoscope.session.bench_picture import write_picture
+from cryoscope.session.bench_sets import first_folder
 from cryoscope.simulation.config import SimulationConfig
 from cryoscope.simulation.truth import Truth
 from cryoscope.training.presets import preset
@@ -91,7 +92,7 @@ def test_the_picture_is_written_also_of_nothing(tmp_path: Path) -> None:
     from PIL import Image
 
     for name, rows in (("full.png", rows_of(outcomes())), ("empty.png", [])):
-        write_picture(rows, tmp_path / name)
+        write_picture(rows, tmp_path / name, MARKS)
         with Image.open(tmp_path / name) as image:
             assert image.width > 800
 
@@ -175,7 +176,7 @@ def made_set(frames: int, **settings: object) -> MadeSet:
         signal_scale=1.0,
     )
     config = replace(SimulationConfig(structures=("a.pdb",)), **settings)  # type: ignore[arg-type]
-    made = MadeSet(DATA_SETS["dims-0.1"], config, Path("nowhere"))
+    made = MadeSet(config, Path("nowhere"), DATA_SETS["dims-0.1"])
     made.__dict__["truth"] = truth
     return made
 

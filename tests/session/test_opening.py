@@ -61,6 +61,44 @@ def test_particles_and_structure(session: Session, tmp_path: Path) -> None:
     eventually(lambda: session.latents is not None, "latents")
 
 
+def test_a_map_as_wide_as_the_particles_is_their_consensus_map(
+    session: Session, tmp_path: Path
+) -> None:
+    star, _ = real_inputs(tmp_path)
+    values = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
+    for name, voxel_A in (("other.mrc", 3.0), ("map.mrc", 2.0)):
+        write_volume(tmp_path / name, Volume.centred(values, voxel_A, Provenance("file")))
+    actions.open_files(session, [star])
+    assert actions.wait(session, 60)
+    actions.open_files(session, [tmp_path / "other.mrc"])
+    assert actions.wait(session, 60)
+    assert session.config.data.consensus_map == ""
+    actions.open_files(session, [tmp_path / "map.mrc"])
+    assert actions.wait(session, 60)
+    assert session.config.data.consensus_map == str(tmp_path / "map.mrc")
+    assert "consensus map" in session.notice.text
+    actions.choose_preset(session, "cryostar")
+    assert session.config.data.consensus_map == str(tmp_path / "map.mrc")
+
+
+def test_maps_are_trained_without_a_structure(session: Session, tmp_path: Path) -> None:
+    star, _ = real_inputs(tmp_path)
+    assert "particles" in actions.why_not_train(session)
+    actions.open_files(session, [star])
+    assert actions.wait(session, 60)
+    assert "reference structure" in actions.why_not_train(session)
+    actions.start_training(session, tmp_path / "run")
+    assert "cryoscope-volume" in session.notice.text
+    actions.choose_preset(session, "cryoscope-volume")
+    assert actions.why_not_train(session) == ""
+    groups = {field.group for field in actions.form_fields(session.config)}
+    assert "Volume" in groups
+    assert not groups & {"Beads", "Deformer", "Pose"}
+    actions.start_training(session, tmp_path / "run")
+    eventually(lambda: session.run is not None and session.run.step > 0, "a step")
+    assert session.run.reference is None
+
+
 def test_a_map_is_shown_with_its_provenance(session: Session, tmp_path: Path) -> None:
     grid = np.indices((16, 16, 16)) - 8
     values = np.exp(-(grid**2).sum(0) / 18).astype(np.float32)
@@ -69,6 +107,7 @@ def test_a_map_is_shown_with_its_provenance(session: Session, tmp_path: Path) ->
     assert actions.wait(session, 60)
     assert session.shown.label == "read from map.mrc"
     assert len(session.shown.isosurface.faces) > 0
+    assert session.config.data.consensus_map == ""  # of no particles that are open
     actions.set_iso_sigma(session, 30.0)
     eventually(lambda: len(session.shown.isosurface.faces) == 0, "an empty surface")
 
@@ -77,7 +116,7 @@ def test_a_map_is_shown_with_its_provenance(session: Session, tmp_path: Path) ->
     ("name", "said"),
     [
         ("missing.star", "no such file"),
-        ("stack.mrcs", "Open its .star file"),
+        ("stack.mrcs", "Open its .star or .cs file"),
         ("notes.txt", "cannot be opened"),
         ("broken.star", "broken.star"),
         ("broken.pdb", "broken.pdb"),

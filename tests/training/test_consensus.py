@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from cryoscope.data import InputError, Optics, Volume
+from cryoscope.io.mrc import write_volume
 from cryoscope.models.densities import BeadDensity
+from cryoscope.training.config import TrainConfig
 from cryoscope.training.consensus import (
     automatic_low_pass,
     compare_maps,
@@ -15,6 +18,8 @@ from cryoscope.training.consensus import (
     structure_mask,
     training_box_px,
 )
+from cryoscope.training.decoding import load_decoder
+from cryoscope.training.trainer import train
 
 BOX_PX, VOXEL_A = 64, 2.0
 OPTICS = Optics(VOXEL_A, BOX_PX)
@@ -134,3 +139,18 @@ def test_the_box_holds_the_low_pass(
     assert chosen % 2 == 0
     if 16 < chosen < box_px:
         assert 2 * box_px * pixel_A / chosen < low_pass_A
+
+
+def test_a_run_keeps_the_curve_that_set_its_low_pass(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    list(train(small_config, tmp_path / "first"))
+    decoder = load_decoder(tmp_path / "first")
+    rest = np.zeros(small_config.latent.dim, dtype=np.float32)
+    write_volume(tmp_path / "map.mrc", decoder.volume(rest))
+    data = replace(small_config.data, consensus_map=str(tmp_path / "map.mrc"))
+    list(train(replace(small_config, data=data), tmp_path / "second"))
+    table = np.loadtxt(tmp_path / "second" / "fsc.csv", delimiter=",", skiprows=1)
+    assert table.shape[1] == 2
+    assert table[0, 1] > 0.9
+    assert not (tmp_path / "first" / "fsc.csv").exists()

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryoscope.data import InputError
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.session.forms import with_option
 from cryoscope.training.config import TrainConfig, config_from_json, config_to_json
 from cryoscope.training.decoding import load_decoder
 from cryoscope.training.events import RunFinished, StepDone
-from cryoscope.training.presets import preset, preset_names, preset_summary
+from cryoscope.training.presets import DEFAULT_PRESET, preset, preset_names, preset_summary
 from cryoscope.training.trainer import train
+from cryoscope.training.volume_presets import VOLUME_PRESETS
 
 #: What makes a preset small enough for a test without taking a piece out of it.
 SMALLER: dict[str, dict[str, object]] = {
@@ -23,11 +25,18 @@ SMALLER: dict[str, dict[str, object]] = {
     # the helix has no side chains
     "cryofold-homo": {"loss.restraints.1.weight": 0.0},
     "cryofold-het": {"loss.restraints.1.weight": 0.0},
+    **{key: {"volume.widths": [32, 32], "volume.encoding_count": 4} for key in VOLUME_PRESETS},
 }
 
 
 def small(name: str, data: TrainConfig) -> TrainConfig:
-    config = replace(preset(name), data=data.data, threads=1)
+    chosen = preset(name)
+    window = chosen.data.window_radius
+    config = replace(chosen, data=replace(data.data, window_radius=window), threads=1)
+    if chosen.model == "volume":
+        config = replace(config, data=replace(config.data, structure=""))
+        if chosen.encoder.kind != "none":
+            config = with_option(config, "encoder.widths", [64, 64])
     config = with_option(config, "optimiser.batch_size", 32)
     config = with_option(config, "optimiser.epochs", 2)
     for path, value in SMALLER.get(name, {}).items():
@@ -48,6 +57,10 @@ def test_a_preset_trains_and_decodes(
     name: str, small_config: TrainConfig, small_set: Path, tmp_path: Path
 ) -> None:
     config = small(name, small_config)
+    atomic = config.model == "atomic"
+    if config.latent.kind == "given":
+        list(train(small(DEFAULT_PRESET, small_config), tmp_path / "atomic"))
+        config = with_option(config, "data.latents_of", str(tmp_path / "atomic"))
     events = list(train(config, tmp_path / "run"))
     assert isinstance(events[-1], RunFinished)
     assert events[-1].reason == "completed"
@@ -62,10 +75,32 @@ def test_a_preset_trains_and_decodes(
         assert latents.shift_A is not None
         assert latents.shift_A.shape == (160, 2)
     decoder = load_decoder(tmp_path / "run")
-    coords_A = decoder.coords_A(latents.z[:3])
-    assert coords_A.shape == (3, 40, 3)
-    assert decoder.atoms_A(latents.z[:3]).shape == (3, len(decoder.atom_structure), 3)
     assert np.isfinite(decoder.volume(latents.z[0]).values).all()
+    assert decoder.volume(latents.z[0], 16).values.shape == (16, 16, 16)
+    assert decoder.has_atoms == (atomic or config.latent.kind == "given")
+    if not decoder.has_atoms:
+        assert decoder.coords_A(latents.z[:3]).shape == (3, 0, 3)
+        with pytest.raises(InputError, match="maps alone"):
+            decoder.atoms_A(latents.z[:3])
+        return
+    assert decoder.coords_A(latents.z[:3]).shape == (3, 40, 3)
+    assert decoder.atoms_A(latents.z[:3]).shape == (3, len(decoder.atom_structure), 3)
+
+
+def test_the_density_stage_shares_the_latents_of_its_atomic_run(
+    small_config: TrainConfig, small_set: Path, tmp_path: Path
+) -> None:
+    list(train(small(DEFAULT_PRESET, small_config), tmp_path / "atomic"))
+    config = small("density-stage", small_config)
+    config = with_option(config, "data.latents_of", str(tmp_path / "atomic"))
+    list(train(config, tmp_path / "maps"))
+    atomic, maps = (RunFolder.open(tmp_path / name).load_latents() for name in ("atomic", "maps"))
+    assert np.array_equal(atomic.z, maps.z)
+    of_atoms, of_maps = (load_decoder(tmp_path / name) for name in ("atomic", "maps"))
+    assert np.array_equal(of_atoms.coords_A(maps.z[:5]), of_maps.coords_A(maps.z[:5]))
+    with pytest.raises(InputError, match="no run gives the latents"):
+        list(train(small("density-stage", small_config), tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_the_shift_head_finds_shifts_that_are_not_given(

@@ -13,9 +13,9 @@ from cryoscope.physics.fourier import make_band
 from cryoscope.training.config import TrainConfig
 from cryoscope.training.prepare import (
     automatic_box_px,
-    place_structure,
     prepare,
 )
+from cryoscope.training.reference import place_structure
 from cryoscope.training.statistics import noise_power
 from tests.training.conftest import simulated_set
 

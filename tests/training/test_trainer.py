@@ -168,8 +168,26 @@ def test_divergence_is_said_with_a_cure(small_config: TrainConfig, tmp_path: Pat
     config = replace(
         small_config, optimiser=replace(small_config.optimiser, learning_rate=1e12, warmup_steps=0)
     )
-    with pytest.raises(InputError, match=r"diverged at step \d+.*lower learning rate"):
+    with pytest.raises(InputError, match=r"diverged at step \d+.*the particles \d+, .* lower"):
         list(train(config, tmp_path / "run"))
+
+
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(replace(small_config, checkpoint_s=1e-3), tmp_path / "run")
+    events = trainer.events()
+    for _ in range(2):
+        next(event for event in events if isinstance(event, CheckpointSaved))
+    model = trainer.decoder.model
+    good = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(float("nan"))
+    with pytest.raises(InputError, match="not a number"):
+        list(events)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, good[name]), name
+    assert np.isfinite(load_decoder(tmp_path / "run").coords_A(np.zeros((1, 8)))).all()
 
 
 def test_a_device_that_is_not_there_is_said() -> None:

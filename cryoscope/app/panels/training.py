@@ -179,16 +179,9 @@ class TrainingPanel(QWidget):
         self.preset.setEnabled(not status.active)
 
     def _why_not_start(self, status: RunStatus) -> str:
-        session = self._session
         if status.active:
             return "A run is training; stop it first"
-        if session.particles is None:
-            return "Open particles first: drop a .star file"
-        if session.structure is None:
-            return "Open a structure first: drop a .pdb or .cif file"
-        if not session.particles.has_poses:
-            return "These particles have no poses; refine them first, then open that .star file"
-        return ""
+        return actions.why_not_train(self._session)
 
     def _refresh_jobs(self, jobs: tuple[Any, ...]) -> None:
         if self._session.run is None:
@@ -229,7 +222,8 @@ class TrainingPanel(QWidget):
         if status is RunStatus.RUNNING:
             left = duration_text(run.seconds_left)
             speed = f"{run.images_per_s:,.0f} images/s" + (f" · {left}" if left else "")
-        self.numbers.setText(f"epoch {run.epoch} · mean motion {run.motion_A:.1f} Å\n{speed}")
+        motion = f" · mean motion {run.motion_A:.1f} Å" if run.reference is not None else ""
+        self.numbers.setText(f"epoch {run.epoch}{motion}\n{speed}")
 
     def _refresh_loss(self, run: Any) -> None:
         has_losses = run is not None and len(run.history.step) > 1

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cryoscope.analysis.floors import DO_NOTHING, MEAN_STRUCTURE, ORACLE
 from cryoscope.io.atomic import write_bytes_atomic
-from cryoscope.session.bench_atomic_figures import LABELS
-from cryoscope.session.bench_atomic_report import Row, number
+from cryoscope.session.bench_goals import Row
+from cryoscope.session.bench_report import number
 
 _ROW_PX, _NAMES_PX, _BARS_PX, _TEXT_PX = 30, 470, 560, 150
 _INK, _FAINT, _GROUND = (30, 34, 40), (150, 155, 162), (255, 255, 255)
 _BAR = {True: (58, 140, 92), False: (196, 84, 62), None: (110, 130, 160)}
-_MARKS = {
-    DO_NOTHING: (120, 120, 120),
-    MEAN_STRUCTURE: (176, 124, 30),
-    "best fit of": (124, 84, 160),
-    ORACLE: (40, 110, 190),
-}
+_COLOURS = ((120, 120, 120), (176, 124, 30), (124, 84, 160), (40, 110, 190))
 
 
-def write_picture(rows: Sequence[Row], path: Path) -> None:
-    """Write the table as a PNG: bars for what was measured, ticks for goals, dots for floors."""
+def write_picture(rows: Sequence[Row], path: Path, marks: Mapping[str, str]) -> None:
+    """Write the table as a PNG: bars for what was measured, ticks for goals, dots for floors.
+
+    Parameters
+    ----------
+    rows
+        Those without a measurement are left out.
+    path
+        The picture.
+    marks
+        Label by how a floor's name begins, at most four.
+    """
     shown = [row for row in rows if row.measured is not None]
     size = (_NAMES_PX + _BARS_PX + _TEXT_PX, _ROW_PX * (len(shown) + 3))
     image = Image.new("RGB", size, _GROUND)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(14)
-    _legend(draw, font)
+    _legend(draw, font, marks)
     for place, row in enumerate(shown):
-        _draw_row(draw, font, row, _ROW_PX * (place + 2))
+        _draw_row(draw, font, row, _ROW_PX * (place + 2), marks)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     write_bytes_atomic(path, buffer.getvalue())
@@ -42,32 +46,32 @@ def write_picture(rows: Sequence[Row], path: Path) -> None:
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def _legend(draw: ImageDraw.ImageDraw, font: _Font) -> None:
+def _legend(draw: ImageDraw.ImageDraw, font: _Font, marks: Mapping[str, str]) -> None:
     draw.text((12, 8), "bar: measured (green: reached)   black tick: must reach", _INK, font)
     x = _NAMES_PX
-    for name, colour in _MARKS.items():
+    for label, colour in zip(marks.values(), _COLOURS, strict=False):
         _dot(draw, x, 16, colour)
-        label = "best mode fit" if name == "best fit of" else name
         draw.text((x + 10, 8), label, _INK, font)
         x += 34 + int(draw.textlength(label, font))
 
 
-def _draw_row(draw: ImageDraw.ImageDraw, font: _Font, row: Row, y: int) -> None:
+def _draw_row(
+    draw: ImageDraw.ImageDraw, font: _Font, row: Row, y: int, marks: Mapping[str, str]
+) -> None:
     assert row.measured is not None
-    label, unit = LABELS[row.goal.figure]
-    draw.text((12, y + 6), f"{row.case.name}: {label}", _INK, font)
+    draw.text((12, y + 6), f"{row.case.name}: {row.label}", _INK, font)
     others = [value for value in row.floors.values() if value == value]
     bound = [] if row.bound is None else [row.bound]
     scale = _BARS_PX / max([row.measured, *others, *bound, 1e-9])
     draw.rectangle((_NAMES_PX, y + 8, _NAMES_PX + row.measured * scale, y + 22), _BAR[row.reached])
-    for name, colour in _MARKS.items():
+    for name, colour in zip(marks, _COLOURS, strict=False):
         for floor, value in row.floors.items():
             if floor.startswith(name) and value == value:
                 _dot(draw, _NAMES_PX + value * scale, y + 15, colour)
     if row.bound is not None:
         x = _NAMES_PX + row.bound * scale
         draw.line((x, y + 3, x, y + 27), _INK, 3)
-    text = f"{number(row.measured)} {unit}"
+    text = f"{number(row.measured)} {row.unit}"
     draw.text((_NAMES_PX + _BARS_PX + 14, y + 6), text, _INK, font)
     draw.line((12, y + _ROW_PX, _NAMES_PX + _BARS_PX + _TEXT_PX - 12, y + _ROW_PX), _FAINT, 1)
 
