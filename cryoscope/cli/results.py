@@ -100,6 +100,9 @@ def _write_table(table: pd.DataFrame, out: Path) -> None:
             ) from error
 
 
+_EXPORTS = (".star", ".cs", ".txt", ".pkl")
+
+
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder", metavar="RUN")],
     selection: Annotated[
@@ -133,6 +136,12 @@ def export(
     chosen = find_selection(folder, selection)
     if len(chosen) == 0:
         raise InputError("the selection is empty", file=run, cure="Choose another selection")
+    if out.suffix.lower() not in _EXPORTS:
+        raise InputError(
+            "particles are not exported as that kind of file",
+            file=out,
+            cure=f"Choose one of {', '.join(_EXPORTS)}",
+        )
     if out.suffix.lower() in (".txt", ".pkl"):
         from cryoscope.io.particles_file import write_row_numbers
 

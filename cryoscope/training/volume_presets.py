@@ -32,7 +32,8 @@ def _adam(learning_rate: float, batch_size: int, epochs: int) -> OptimiserConfig
 
 # cryoDRGN 4.3 (thesis, chapters 3 and 4): its loss is the mean square over the pixels of the mask
 # plus beta KL / pixels with beta = 1 / dim; times the pixels, that is the sum plus beta KL. Images
-# keep their window, and are whitened by one number for all frequencies.
+# keep their window, and are whitened by one number for all frequencies. It trains in mixed
+# precision; here the layers of the volume network do, the rest is in single precision.
 CRYODRGN = TrainConfig(
     preset="cryodrgn",
     model="volume",
@@ -45,7 +46,7 @@ CRYODRGN = TrainConfig(
         resolution_A=0.0,
     ),
     latent=LatentConfig(dim=8, kind="gaussian"),
-    volume=VolumeConfig(widths=(1024, 1024, 1024, 1024)),
+    volume=VolumeConfig(widths=(1024, 1024, 1024, 1024), precision="bfloat16"),
     loss=LossConfig(data="l2-sum", scale="model", whiten=False, kl_weight=1 / 8, kl_warmup_steps=0),
     optimiser=_adam(1e-4, 16, 20),
 )
@@ -72,7 +73,7 @@ DENSITY_STAGE = replace(
     preset="density-stage",
     encoder=EncoderConfig(kind="none"),
     latent=LatentConfig(dim=8, kind="given"),
-    volume=VolumeConfig(widths=(256, 256, 256, 256)),
+    volume=VolumeConfig(widths=(256, 256, 256, 256), precision="bfloat16"),
     loss=replace(CRYODRGN.loss, kl_weight=0.0),
     optimiser=replace(_adam(1e-3, 32, 10), final_learning_rate=2e-5),
 )
