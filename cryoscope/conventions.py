@@ -118,3 +118,8 @@ def centred_coordinates_A(box_size_px: int, pixel_size_A: float) -> NDArray[np.f
     """Positions in A of the samples of a box along one axis; the origin is sample n // 2."""
     index = np.arange(box_size_px, dtype=np.float64) - box_size_px // 2
     return index * pixel_size_A
+
+
+def other_hand(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mirror image of a map [z, y, x] of even sides, along z; the origin n // 2 stays."""
+    return np.ascontiguousarray(np.roll(values[::-1], 1, axis=0))

@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 from cryoscope.cli.decode import _anchors
-from cryoscope.cli.decode_states import StructureFormat, coords_or_nan_A, write_models, write_states
+from cryoscope.cli.decode_states import (
+    MapLook,
+    StructureFormat,
+    coords_or_nan_A,
+    write_models,
+    write_states,
+)
 from cryoscope.cli.entry import run
 from cryoscope.cli.latent_file import read_curve
-from cryoscope.data import InputError, Latents, Optics, Structure, Volume
+from cryoscope.data import InputError, Latents, Optics, Provenance, Structure, Volume
 from cryoscope.io.dcd import read_dcd
+from cryoscope.io.mrc import read_volume
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.io.structures import read_models, read_structure
 from tests.analysis.structures import trace
@@ -50,7 +57,7 @@ class FakeDecoder:
         coords_A[:, :2, 0] += z[:, :1]
         return coords_A.astype(np.float32)
 
-    def volumes(self, z: np.ndarray) -> Iterator[Volume]:
+    def volumes(self, z: np.ndarray, box_size_px: int = 0) -> Iterator[Volume]:
         for _ in z:
             yield Volume(np.zeros((4, 4, 4), np.float32), 2.0, (0.0, 0.0, 0.0))
 
@@ -151,3 +158,29 @@ def test_paths_of_the_command_line(
     if option == "graph":
         np.testing.assert_allclose([float(v) for v in rows[1].split(",")[1:]], z[3], rtol=1e-5)
     assert run([*words, "--pc", "1"]) == 2
+
+
+def test_how_maps_are_written(
+    decoder: FakeDecoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    plain = Volume.centred(values, 2.0, Provenance("file"))
+    monkeypatch.setattr(FakeDecoder, "volumes", lambda self, z, box_px=0: iter([plain] * len(z)))
+    monkeypatch.setattr(FakeDecoder, "has_atoms", False)
+
+    def written(name: str, look: MapLook) -> np.ndarray:
+        out = tmp_path / name
+        write_states(tmp_path, Z, out, structures=StructureFormat.NONE, maps=True, look=look)
+        return read_volume(out / "state-001.mrc").values
+
+    assert np.array_equal(written("plain", MapLook()), values)
+    mirrored = written("mirrored", MapLook(flip_hand=True))
+    assert np.allclose(mirrored[1:], values[:0:-1], atol=1e-5)
+    blurred, sharp = (written(f"b{b:.0f}", MapLook(b_factor_A2=b)) for b in (50.0, -50.0))
+    assert blurred.std() < values.std() < sharp.std()
+    assert written("low", MapLook(low_pass_A=8.0)).std() < 0.6 * values.std()
+    with pytest.raises(InputError, match="even --box-px"):
+        written("odd", MapLook(box_size_px=9))
+    monkeypatch.setattr(FakeDecoder, "has_atoms", True)
+    with pytest.raises(InputError, match="hand"):
+        written("atoms", MapLook(flip_hand=True))

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from cryoscope.cli.decode_states import StructureFormat, write_per_particle, write_states
+from cryoscope.cli.decode_states import MapLook, StructureFormat, write_per_particle, write_states
 from cryoscope.data import InputError
 
 
@@ -68,6 +68,19 @@ def decode(
         ),
     ] = False,
     maps: Annotated[bool, typer.Option(help="Write a map (.mrc) of every state")] = True,
+    box_px: Annotated[
+        int, typer.Option(help="Box of the maps, as wide in A; 0 = the training box", min=0)
+    ] = 0,
+    low_pass_A: Annotated[
+        float, typer.Option("--low-pass-A", help="Low-pass of the maps in A; 0 = none", min=0)
+    ] = 0.0,
+    b_factor_A2: Annotated[
+        float,
+        typer.Option("--b-factor-A2", help="Maps times exp(-B k^2 / 4): negative values sharpen"),
+    ] = 0.0,
+    flip_hand: Annotated[
+        bool, typer.Option("--flip-hand", help="Mirror the maps (runs without atoms)")
+    ] = False,
     per_particle: Annotated[
         bool,
         typer.Option(
@@ -113,7 +126,8 @@ def decode(
         from cryoscope.analysis.trajectory import pc_path
 
         states = pc_path(latents.z, component=pc or 1, frames=frames)
-    write_states(run, states, out, structures=structures, maps=maps, atoms=atoms)
+    look = MapLook(box_px, low_pass_A, b_factor_A2, flip_hand)
+    write_states(run, states, out, structures=structures, maps=maps, atoms=atoms, look=look)
 
 
 def _states_from_file(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.cli.console import StageProgress
-from cryoscope.data import InputError, Latents, Structure, Trajectory
+from cryoscope.data import InputError, Latents, Structure, Trajectory, Volume
 
 if TYPE_CHECKING:
     from cryoscope.training.decoding import Decoder
@@ -28,6 +28,62 @@ class StructureFormat(StrEnum):
     NONE = "none"
 
 
+@dataclass(frozen=True)
+class MapLook:
+    """How maps are written.
+
+    Attributes
+    ----------
+    box_size_px
+        Even box, as wide in A as the training box; 0 = that one.
+    low_pass_A, b_factor_A2
+        See ``physics.map_filters.filter_map``.
+    flip_hand
+        Write the mirror image.
+    """
+
+    box_size_px: int = 0
+    low_pass_A: float = 0.0
+    b_factor_A2: float = 0.0
+    flip_hand: bool = False
+
+    def check(self, decoder: Decoder) -> None:
+        """Refuse what cannot be done to the maps of a run.
+
+        Raises
+        ------
+        InputError
+            For an odd or tiny box, or the mirror image of a structure.
+        """
+        if self.box_size_px and (self.box_size_px % 2 or self.box_size_px < 8):
+            raise InputError(
+                f"maps of {self.box_size_px} px cannot be made",
+                cure="Choose an even --box-px of 8 or more",
+            )
+        if self.flip_hand and decoder.has_atoms:
+            raise InputError(
+                "the hand of a run with an atomic model is that of the model",
+                cure="Leave --flip-hand out, or fit the model into the mirrored map and train anew",
+            )
+
+    def of(self, volume: Volume) -> Volume:
+        """The map as it is written."""
+        if not (self.low_pass_A or self.b_factor_A2 or self.flip_hand):
+            return volume
+        import torch
+
+        from cryoscope.conventions import other_hand
+        from cryoscope.physics.map_filters import filter_map
+
+        values = filter_map(
+            torch.as_tensor(volume.values),
+            volume.voxel_size_A,
+            low_pass_A=self.low_pass_A,
+            b_factor_A2=self.b_factor_A2,
+        ).numpy()
+        return replace(volume, values=other_hand(values) if self.flip_hand else values)
+
+
 def write_states(
     run: Path,
     z: NDArray[np.floating],
@@ -36,6 +92,7 @@ def write_states(
     structures: StructureFormat,
     maps: bool,
     atoms: bool = False,
+    look: MapLook = MapLook(),
 ) -> None:
     """Decode (states, d) latents into a new folder and print what was written.
 
@@ -51,6 +108,7 @@ def write_states(
     decoder = load_decoder(run)
     if atoms or not maps:
         decoder.require_atoms()
+    look.check(decoder)
     header = ",".join(["state", *(f"z{i + 1}" for i in range(z.shape[1]))])
     rows = [",".join([str(i + 1), *(f"{v:.7g}" for v in state)]) for i, state in enumerate(z)]
     lines = [f"latents     {out / 'states.csv'}"]
@@ -59,10 +117,10 @@ def write_states(
         if decoder.has_atoms:
             lines += _write_structures(decoder, z, folder, out, structures, atoms)
         if maps:
-            for number, volume in enumerate(decoder.volumes(z), start=1):
-                write_volume(folder / f"state-{number:03d}.mrc", volume)
+            for number, volume in enumerate(decoder.volumes(z, look.box_size_px), start=1):
+                write_volume(folder / f"state-{number:03d}.mrc", look.of(volume))
                 progress.update("maps", number, len(z))
-            box_px = decoder.optics.box_size_px
+            box_px = look.box_size_px or decoder.optics.box_size_px
             lines.append(f"maps        {out / 'state-001.mrc'} to {len(z):03d}, {box_px} px")
     print("\n".join(lines))
 
