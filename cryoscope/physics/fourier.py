@@ -98,9 +98,12 @@ class Band:
 
     def embed(self, coefficients: Tensor) -> Tensor:
         """(B, m) coefficients -> (B, n, n) band-limited real images (inverse of transform)."""
+        return self._embed(coefficients * self.sign)
+
+    def _embed(self, signed: Tensor) -> Tensor:
         n = self.box_size_px
-        half = coefficients.new_zeros(len(coefficients), n * (n // 2 + 1))
-        half[:, self.index] = coefficients * self.sign
+        half = signed.new_zeros(len(signed), n * (n // 2 + 1))
+        half.index_copy_(1, self.index, signed)
         return torch.fft.irfft2(half.view(-1, n, n // 2 + 1), s=(n, n), norm="ortho")
 
 
@@ -151,4 +154,4 @@ class _BandTransform(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         # irfft2 counts every column but the first and last twice: divide by that.
         band: Band = ctx.band
-        return band.embed(gradient / band.weight), None
+        return band._embed(gradient * (band.sign / band.weight)), None
