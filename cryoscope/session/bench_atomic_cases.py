@@ -63,10 +63,10 @@ SMOKE_EPOCHS = 1
 #: encoders (30 to 40 images/s) give way to one that looks from the beads, which is also told apart
 #: by knowing the pose.
 #:
-#: A correlation says N sqrt(SNR) times less than a likelihood: with all weights at 1, 0.02 are to be
-#: gained by the whole motion on these images, and a mean strain of 0.02 A^2 costs as much. Ten times
-#: the data term and a hundred times the KL bring the three nearer to their true proportions; the
-#: published weights are a case of their own.
+#: A correlation says N sqrt(SNR) times less than a likelihood: with all weights at 1, the whole
+#: motion gains 0.02 on these images, and a mean strain of 0.02 A^2 costs as much. Ten times the data
+#: term and a hundred times the KL bring the three nearer to their true proportions; the published
+#: weights are a case of their own.
 _CPU_CRYOSTAR = {
     "optimiser.learning_rate": 1e-3,
     "optimiser.final_learning_rate": 1e-4,
