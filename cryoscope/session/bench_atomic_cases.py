@@ -64,9 +64,9 @@ SMOKE_EPOCHS = 1
 #: by knowing the pose.
 #:
 #: A correlation says N sqrt(SNR) times less than a likelihood: with all weights at 1, the whole
-#: motion gains 0.02 on these images, and a mean strain of 0.02 A^2 costs as much. Ten times the data
-#: term and a hundred times the KL bring the three nearer to their true proportions; the published
-#: weights are a case of their own.
+#: motion gains 0.02 on these images, and a mean strain of 0.02 A^2 costs as much. Ten times the
+#: data term and a hundred times the KL bring the three nearer to their true proportions; the
+#: published weights are a case of their own.
 _CPU_CRYOSTAR = {
     "optimiser.learning_rate": 1e-3,
     "optimiser.final_learning_rate": 1e-4,
