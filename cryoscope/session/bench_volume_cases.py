@@ -6,7 +6,7 @@ where an interpreter that has it is given: same images, networks, batches, rate,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cryoscope.session.bench_goals import BenchCase, Goal, Options, cases_named
@@ -47,6 +47,8 @@ SPEED = {
     "cpu": Scale(480, 64, 1.8, 256, 3, 3, 16, 1e-4, 0),
     "smoke": Scale(64, 24, 4.8, 32, 2, 2, 16, 1e-4, 0),
 }
+#: States are told apart image by image, which takes longer than to find the motion they lie on.
+STATES_EPOCHS = {"cpu": 40}
 
 
 @dataclass(frozen=True)
@@ -167,4 +169,9 @@ def chosen_cases(names: str, scale: str, *, with_peer: bool) -> tuple[VolumeCase
 
 def scale_of(case: VolumeCase, scale: str) -> Scale:
     """How large a case is."""
-    return (SPEED if case.measure == "speed" else SCALES)[scale]
+    if case.measure == "speed":
+        return SPEED[scale]
+    chosen = SCALES[scale]
+    if case.measure == "states":
+        return replace(chosen, epochs=STATES_EPOCHS.get(scale, chosen.epochs))
+    return chosen
