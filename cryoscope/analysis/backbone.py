@@ -106,9 +106,35 @@ def tube_mesh(
         turned = np.float32(np.cos(angle_rad)) * normal + np.float32(np.sin(angle_rad)) * binormal
         np.add(centre[:rings], turned, out=around[:, side])
     vertices[rings * sides :] = centre[rings:]
+    return Mesh(vertices, plan.faces, _shades(plan, values, sides))
+
+
+def tube_values(
+    breaks: NDArray[np.bool_],
+    values: NDArray[np.floating],
+    *,
+    samples: int = 6,
+    sides: int = 8,
+    blended: bool = True,
+) -> NDArray[np.float32]:
+    """The ``values`` of the vertices that :func:`tube_mesh` makes; arguments as there.
+
+    Not ``blended``, every vertex has the value of the residue it belongs to: for classes.
+    """
+    plan = _plan(np.asarray(breaks, dtype=bool).tobytes(), samples, sides)
+    if blended:
+        return _shades(plan, values, sides)
+    residue = np.round(plan.blend @ np.arange(len(values), dtype=np.float64)).astype(np.int64)
+    own = np.asarray(values, dtype=np.float32)[residue]
+    rings = plan.ring_count
+    return np.concatenate([np.repeat(own[:rings], sides), own[rings:]])
+
+
+def _shades(plan: _Plan, values: NDArray[np.floating], sides: int) -> Float:
+    """(vertices,) values of the residues, blended along the chain."""
     shade = plan.blend @ np.asarray(values, dtype=np.float32)
-    shades = np.concatenate([np.repeat(shade[:rings], sides), shade[rings:]])
-    return Mesh(vertices, plan.faces, shades)
+    rings = plan.ring_count
+    return np.concatenate([np.repeat(shade[:rings], sides), shade[rings:]])
 
 
 @dataclass(frozen=True)

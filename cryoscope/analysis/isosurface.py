@@ -12,12 +12,36 @@ from cryoscope.conventions import xyz_from_zyx
 from cryoscope.data import Mesh, Volume
 
 
+def mean_and_spread(volume: Volume) -> tuple[float, float]:
+    """Mean and standard deviation of a map; 0 and 0 where it holds no number."""
+    values = volume.values[np.isfinite(volume.values)]
+    if values.size == 0:
+        return 0.0, 0.0
+    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+
+
 def sigma_level(volume: Volume, sigma: float) -> float:
     """The map value ``sigma`` standard deviations above the mean of the map."""
+    mean, spread = mean_and_spread(volume)
+    return mean + sigma * spread
+
+
+def enclosed_volume_A3(volume: Volume, level: float) -> float:
+    """The volume in A^3 of the voxels at or above a map value."""
+    return float(np.count_nonzero(volume.values >= level)) * volume.voxel_size_A**3
+
+
+def volume_level(volume: Volume, volume_A3: float) -> float:
+    """The map value above which a map has ``volume_A3``: the inverse of `enclosed_volume_A3`.
+
+    A volume larger than the map gives its lowest value.
+    """
     values = volume.values[np.isfinite(volume.values)]
     if values.size == 0:
         return 0.0
-    return float(values.mean(dtype=np.float64) + sigma * values.std(dtype=np.float64))
+    voxels = round(volume_A3 / volume.voxel_size_A**3)
+    place = min(max(voxels, 1), values.size)
+    return float(np.partition(values, values.size - place)[values.size - place])
 
 
 def isosurface(volume: Volume, level: float, *, step: int = 1) -> Mesh:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bounds = tuple[float, float, float, float]
+Kind = Literal["continuous", "cyclic", "discrete"]
+_Stamp = list[tuple[int, int, float]]
 
 # With fewer points than this in view they are drawn as separate dots.
 DOTS_BELOW = 50_000
@@ -30,6 +32,12 @@ _KNOTS = {
         (0.12, 0.13, 0.11, 0.13, 0.15),
         (285, 262, 215, 150, 105),
     ),
+    # Both ends are one colour: for angles that come round.
+    "turn": (
+        (0.46, 0.64, 0.93, 0.66, 0.46),
+        (0.15, 0.13, 0.03, 0.14, 0.15),
+        (310, 250, 150, 50, -50),
+    ),
     "ember": (
         (0.38, 0.52, 0.66, 0.80, 0.95),
         (0.14, 0.17, 0.17, 0.13, 0.06),
@@ -40,7 +48,9 @@ _KNOTS = {
 
 @lru_cache(maxsize=4)
 def lookup_table(name: str = "sea") -> NDArray[np.uint8]:
-    """A (256, 3) table of colours with evenly rising lightness: ``"sea"`` or ``"ember"``.
+    """A (256, 3) table of colours: ``"sea"``, ``"ember"``, or ``"turn"`` for angles.
+
+    The lightness of the first two rises evenly; that of the third rises and falls again.
 
     Interpolated in OKLCH, converted through OKLab to sRGB (B. Ottosson, 2020).
 
@@ -136,6 +146,7 @@ def scatter_rgba(
     *,
     values: NDArray[np.floating] | None = None,
     value_range: tuple[float, float] | None = None,
+    kind: Kind = "continuous",
     selected: NDArray[np.bool_] | None = None,
     lut: NDArray[np.uint8] | str = "sea",
     point_size_px: float | None = None,
@@ -154,10 +165,14 @@ def scatter_rgba(
     shape
         (height, width) in pixels.
     values
-        (N,) colour each pixel by the mean of the values in it, instead of by density. NaN counts
-        as the lower end.
+        (N,) colour each pixel by the mean of the values in it, instead of by density. Particles
+        without one (NaN) are drawn grey.
     value_range
         Values at the two ends of the colour table; default: the range of the values.
+    kind
+        What the values are: ``"continuous"``; ``"cyclic"``, whose mean is that of directions and
+        whose range is one turn; or ``"discrete"``, small whole numbers that pick a row of ``lut``,
+        where the commonest in a pixel gives its colour.
     selected
         (N,) mask; where any are selected, the others are dimmed to grey.
     lut
@@ -186,11 +201,14 @@ def scatter_rgba(
     if values is None:
         darkest = _DARKEST if stamp is None else _DARKEST_DOT
         index = (darkest + shade * (255 - darkest)).astype(np.uint8)
+        colour = table[index]
     else:
-        index = _value_index(view, filled, weight, values, value_range, shape, stamp)
+        shown = view.pick(np.asarray(values))
+        ends = value_range if value_range is not None else _finite_range(np.asarray(values))
+        colour = _value_colours(view.pixel, shown, ends, kind, table, (shape, stamp))[filled]
     opacity = np.minimum(weight, 1.0) * (1.0 if stamp is not None else 0.6 + 0.4 * shade)
     rgba = np.empty((len(filled), 4), dtype=np.float32)
-    rgba[:, :3] = table[index]
+    rgba[:, :3] = colour
     rgba[:, 3] = opacity * 255
     if selected is not None and selected.any():
         chosen = view.pixel[view.pick(selected).astype(bool)]
@@ -232,7 +250,7 @@ def _dot_size_px(count: int) -> float:
     return float(np.clip(8.0 - 5.0 * np.log(max(count, 1) / 100) / np.log(500), 3.0, 8.0))
 
 
-def _stamp(size_px: float) -> list[tuple[int, int, float]]:
+def _stamp(size_px: float) -> _Stamp:
     """Row offset, column offset and coverage of the pixels of a soft-edged disc."""
     radius = max(size_px, 1.0) / 2
     reach = int(np.ceil(radius))
@@ -248,7 +266,7 @@ def _deposit(
     pixel: NDArray[np.int64],
     weights: NDArray[np.floating] | None,
     shape: tuple[int, int],
-    stamp: list[tuple[int, int, float]] | None,
+    stamp: _Stamp | None,
 ) -> NDArray[Any]:
     """(height * width,) sum of the points' weights (1 each without) in every pixel.
 
@@ -279,21 +297,55 @@ def _density_shade(weight: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.minimum(shade, np.float32(1.0))
 
 
-def _value_index(
-    view: _InView,
-    filled: NDArray[np.int64],
-    weight: NDArray[np.floating],
+def _value_colours(
+    pixel: NDArray[np.int64],
     values: NDArray[np.floating],
-    value_range: tuple[float, float] | None,
-    shape: tuple[int, int],
-    stamp: list[tuple[int, int, float]] | None,
+    ends: tuple[float, float],
+    kind: Kind,
+    table: NDArray[np.uint8],
+    drawing: tuple[tuple[int, int], _Stamp | None],
 ) -> NDArray[np.uint8]:
-    """Colour index of the mean value in every filled pixel."""
-    low, high = value_range if value_range is not None else _finite_range(np.asarray(values))
-    shown = np.nan_to_num(view.pick(np.asarray(values)), nan=low, posinf=high, neginf=low)
-    mean = _deposit(view.pixel, shown, shape, stamp)[filled] / weight
-    extent = high - low if high > low else 1.0
-    return (np.clip((mean - low) / extent, 0.0, 1.0) * 255).astype(np.uint8)
+    """(height * width, 3) colours by the values of the points in every pixel."""
+    known = np.isfinite(values)
+    if not known.all():
+        pixel, values = pixel[known], values[known]
+    if kind == "discrete":
+        index, weight = _commonest(pixel, values, len(table), drawing)
+    else:
+        low, extent = ends[0], ends[1] - ends[0] if ends[1] > ends[0] else 1.0
+        weight = _deposit(pixel, None, *drawing)
+        if kind == "cyclic":
+            turn = (values - low) * (2 * np.pi / extent)
+            up, along = (_deposit(pixel, part(turn), *drawing) for part in (np.sin, np.cos))
+            place = (np.arctan2(up, along) / (2 * np.pi)) % 1.0
+        else:
+            place = (_deposit(pixel, values, *drawing) / np.maximum(weight, 1e-12) - low) / extent
+        index = (np.clip(place, 0.0, 1.0) * (len(table) - 1)).astype(np.int64)
+    colours = table[index]
+    colours[weight <= 0] = _GREY[0]
+    return colours
+
+
+def _commonest(
+    pixel: NDArray[np.int64],
+    values: NDArray[np.floating],
+    categories: int,
+    drawing: tuple[tuple[int, int], _Stamp | None],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The category with most points in every pixel, and their number."""
+    category = np.clip(values, 0, categories - 1).astype(np.int64)
+    if drawing[1] is None:  # many points, each in one pixel: all categories at once
+        bins = drawing[0][0] * drawing[0][1] * categories
+        amounts = np.bincount(pixel * categories + category, minlength=bins)
+        by_pixel = amounts.reshape(-1, categories)
+        return by_pixel.argmax(axis=1), by_pixel.max(axis=1).astype(np.float64)
+    most = np.zeros(drawing[0][0] * drawing[0][1])
+    index = np.zeros(len(most), dtype=np.int64)
+    for one in np.flatnonzero(np.bincount(category, minlength=categories)):
+        amount = _deposit(pixel[category == one], None, *drawing)
+        better = amount > most
+        most[better], index[better] = amount[better], one
+    return index, most
 
 
 def _dim(rgba: NDArray[np.float32], part: NDArray[np.floating], shade: NDArray[np.float32]) -> None:

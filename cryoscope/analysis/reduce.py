@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from cryoscope.data import Embedding, InputError
 
 MIN_UMAP_PARTICLES = 10
+ONE_DIMENSION = "one latent dimension only"
 # The first two components keep their old places while the smaller has this share of the larger:
 # only then can noise exchange them. Beyond that PC1 lies along x, whatever early noise said.
 ALIKE = 0.6
@@ -74,8 +75,13 @@ def principal_axes(z: NDArray[np.floating]) -> PrincipalAxes:
     return PrincipalAxes(centre, axes * np.where(largest < 0, -1.0, 1.0), fraction)
 
 
-def pca_embedding(z: NDArray[np.floating], previous: Embedding | None = None) -> Embedding:
-    """The two principal components of the latents.
+def pca_embedding(
+    z: NDArray[np.floating],
+    previous: Embedding | None = None,
+    *,
+    components: tuple[int, int] = (1, 2),
+) -> Embedding:
+    """Two principal components of the latents.
 
     A live picture must not jump when it is refreshed: the two axes take the signs, and where their
     variances are alike the order, in which the new coordinates correlate best with the old ones.
@@ -86,39 +92,80 @@ def pca_embedding(z: NDArray[np.floating], previous: Embedding | None = None) ->
         (N, d); rows that are not finite stay NaN in the picture. With d = 1 the second coordinate
         is zero.
     previous
-        The picture shown so far; used when it is linear and of as many particles.
+        The picture shown so far, of the same components; used when it is linear and of as many
+        particles.
+    components
+        1-based components along x and y.
 
     Raises
     ------
     ValueError
         If ``z`` is not a table with at least one column.
+    InputError
+        If there are no such components.
     """
     found = principal_axes(z)
     dims = z.shape[1]
+    chosen = _chosen("principal component", components, dims)
     axes = np.zeros((2, dims))
-    axes[: min(2, dims)] = found.axes[:2]
-    labels = [f"PC{i + 1} ({_percent(found.fraction[i])} of variance)" for i in range(min(2, dims))]
+    axes[: len(chosen)] = found.axes[chosen]
+    labels = [f"PC{i + 1} ({_percent(found.fraction[i])} of variance)" for i in chosen]
     if dims == 1:
-        labels.append("one latent dimension only")
-    xy = _project(z, found.centre, axes)
+        labels.append(ONE_DIMENSION)
+    xy = project(z, found.centre, axes)
     if previous is not None and previous.axes is not None and previous.xy.shape == xy.shape:
-        may_swap = dims > 1 and found.fraction[1] > ALIKE * found.fraction[0]
+        share = found.fraction[chosen]
+        may_swap = dims > 1 and share.min() > ALIKE * share.max()
         order, sign = _match(previous.xy, xy, may_swap=may_swap)
         axes = axes[order] * sign[:, None]
         labels = [labels[i] for i in order]
         xy = np.ascontiguousarray(xy[:, order]) * sign.astype(np.float32)
     digest = hashlib.sha256(axes.tobytes() + found.centre.tobytes()).hexdigest()[:10]
-    return Embedding(xy, (labels[0], labels[1]), found.centre, axes, f"pca-{digest}")
+    return Embedding(
+        xy, (labels[0], labels[1]), found.centre, axes, f"{components_id(components)}{digest}"
+    )
+
+
+def components_id(components: tuple[int, int]) -> str:
+    """How the ids of pictures of these two principal components begin."""
+    return "pca-" if components == (1, 2) else f"pc{components[0]}-pc{components[1]}-"
+
+
+def dimension_embedding(z: NDArray[np.floating], dimensions: tuple[int, int] = (1, 2)) -> Embedding:
+    """Two latent dimensions as they are, by their 1-based numbers.
+
+    Raises
+    ------
+    InputError
+        If there are no such dimensions.
+    """
+    chosen = _chosen("latent dimension", dimensions, z.shape[1])
+    axes = np.zeros((2, z.shape[1]))
+    axes[np.arange(len(chosen)), chosen] = 1.0
+    labels = [*(f"Latent dimension {i + 1}" for i in chosen), ONE_DIMENSION]
+    centre = np.zeros(z.shape[1])
+    name = f"dims-{dimensions[0]}-{dimensions[1]}"
+    return Embedding(project(z, centre, axes), (labels[0], labels[1]), centre, axes, name)
+
+
+def _chosen(what: str, numbers: tuple[int, int], dims: int) -> list[int]:
+    """0-based axes of a picture; a single latent dimension has the first axis only."""
+    if dims == 1 and numbers == (1, 2):
+        return [0]
+    for number in numbers:
+        if not 1 <= number <= dims:
+            raise InputError(f"there is no {what} {number}", cure=f"Choose 1 to {dims}")
+    return [number - 1 for number in numbers]
 
 
 def _percent(fraction: float) -> str:
     return "< 1 %" if 0 < fraction < 0.005 else f"{100 * fraction:.0f} %"
 
 
-def _project(
+def project(
     z: NDArray[np.floating], centre: NDArray[np.float64], axes: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """(N, 2) float32 coordinates; NaN where any latent is not finite."""
+    """(N, 2) float32 ``(z - centre) @ axes.T``; NaN where any latent is not finite."""
     mask = finite_rows(z)
     if mask.all():
         return np.asarray((z - centre.astype(z.dtype)) @ axes.T.astype(z.dtype), dtype=np.float32)
@@ -148,10 +195,21 @@ def _match(
     return order, np.where(matched < 0, -1.0, 1.0)
 
 
-def umap_embedding(z: NDArray[np.floating], *, seed: int = 0) -> Embedding:
+def umap_embedding(
+    z: NDArray[np.floating],
+    *,
+    seed: int = 0,
+    start_xy: NDArray[np.floating] | None = None,
+) -> Embedding:
     """A UMAP picture of the latents (N, d); rows that are not finite stay NaN.
 
     Distances and sizes of groups in such a picture mean little; neighbours mean something.
+
+    Parameters
+    ----------
+    start_xy
+        (N, 2) UMAP picture of the same particles to start from, so that a refreshed picture looks
+        like the one before; used where it has a place for every particle that has latents.
 
     Raises
     ------
@@ -173,7 +231,12 @@ def umap_embedding(z: NDArray[np.floating], *, seed: int = 0) -> Embedding:
             f" not {count}",
             cure="Use the principal components, or wait for the first latents",
         )
-    model = UMAP(n_components=2, n_neighbors=min(15, count - 1), random_state=seed, n_jobs=1)
+    options: dict[str, Any] = {}
+    if start_xy is not None and len(start_xy) == len(z) and np.isfinite(start_xy[mask]).all():
+        options["init"] = np.asarray(start_xy[mask], dtype=np.float32)
+    model = UMAP(
+        n_components=2, n_neighbors=min(15, count - 1), random_state=seed, n_jobs=1, **options
+    )
     xy = np.full((len(z), 2), np.nan, dtype=np.float32)
     xy[mask] = model.fit_transform(np.asarray(z[mask], dtype=np.float32))
     digest = hashlib.sha256(xy.tobytes()).hexdigest()[:10]

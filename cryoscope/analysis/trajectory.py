@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -328,7 +329,9 @@ def _axis(
     rows: NDArray[np.float64], component: int, embedding: Embedding | None
 ) -> NDArray[np.float64]:
     """Unit vector of the component, as the picture shows it where it does."""
-    if embedding is not None and embedding.axes is not None and component <= 2:
+    # Other linear pictures show other components, or latent dimensions.
+    first = embedding is not None and not re.match(r"dims-|pc\d", embedding.embedding_id)
+    if embedding is not None and first and embedding.axes is not None and component <= 2:
         length = float(np.linalg.norm(embedding.axes[component - 1]))
         if length > 0:
             return np.asarray(embedding.axes[component - 1] / length)

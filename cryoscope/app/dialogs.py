@@ -11,6 +11,7 @@ OPEN_FILTER = (
     "Particles, structures, maps (*.star *.pdb *.ent *.cif *.mmcif *.mrc *.map);;All files (*)"
 )
 STAR_FILTER = "RELION particles (*.star)"
+CSV_FILTER = "Table (*.csv)"
 TRAJECTORY_FILTER = "Multi-model PDB (*.pdb);;mmCIF (*.cif)"
 
 
@@ -35,6 +36,12 @@ def ask_save(parent: QWidget, title: str, suggestion: str, filters: str) -> Path
     if not path.suffix:
         path = path.with_suffix(chosen[chosen.index("*") + 1 :].split(")")[0].split()[0])
     return path
+
+
+def ask_new_folder(parent: QWidget, title: str, suggestion: str) -> Path | None:
+    """The name of a folder to be made, or None."""
+    name, _ = QFileDialog.getSaveFileName(parent, title, suggestion, "Folder (*)")
+    return Path(name) if name else None
 
 
 def show_error(parent: QWidget, text: str) -> QMessageBox:

@@ -49,10 +49,19 @@ def _fill_file(window: CryoscopeWindow, menu: QMenu) -> None:
 def _fill_edit(window: CryoscopeWindow, menu: QMenu) -> None:
     undo = _add(menu, "Undo", window.selections.undo.click)
     redo = _add(menu, "Redo", window.selections.redo.click)
+    menu.addSeparator()
+
+    def check() -> None:
+        window.docks["checking"].show()
+        window.docks["checking"].raise_()
+        window.checking.reconstruct()
+
+    check_data = _add(menu, "Reconstruct the active selection", check, QKeySequence("Ctrl+R"))
 
     def refresh() -> None:
         undo.setEnabled(window.selections.undo.isEnabled())
         redo.setEnabled(window.selections.redo.isEnabled())
+        check_data.setEnabled(window.checking.start.isEnabled())
 
     menu.aboutToShow.connect(refresh)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ LIVE_SHARE = 0.02
 LARGEST_COST_MS = 200.0
 PAINTED_MS = 30
 HEADROOM, MUCH_LESS, SHRINK = 1.1, 0.5, 0.8
+#: Part of its box's width that a molecule takes, more or less.
+MAP_SHARE = 0.7
 UNITS = ("angstrom", "angstrom", "angstrom")
 FIRST_LOOK_DEG = (0.0, 25.0, 0.0)
 
@@ -47,10 +50,13 @@ class NapariBridge(QObject):
     labelled (text)
         Where the state comes from, to be shown over the view. (As napari's own text overlay every
         other text would draw the scene twice.)
+    drawn (state)
+        A state, or None, has been drawn: what belongs to it can be drawn too.
     """
 
     range_changed = Signal(float)
     labelled = Signal(str)
+    drawn = Signal(object)
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -67,7 +73,11 @@ class NapariBridge(QObject):
         self._pause.setSingleShot(True)
         self._pause.timeout.connect(self._draw_offered)
         self._maximum_A, self._model = 0.0, ""
-        self._look: tuple[int, Any] | None = None
+        self.backbone_mesh: Callable[[Any], Mesh] = _own_backbone
+        self._scale: tuple[Colormap, float] | None = None
+        self._drawn: Any | None = None
+        self._look: tuple[int, int] | None = None
+        self._look_of_map: tuple[Any, ...] = ()
         scale_bar = viewer.canvas.overlays.scale_bar
         scale_bar.position, scale_bar.font_size = "bottom_right", 9
         viewer.layers.events.removed.connect(self._forget)
@@ -115,12 +125,47 @@ class NapariBridge(QObject):
                 _set_visible(layer, False)
             self._look = None
             self.reset_range()
+            self._tell_drawn(None)
             return
         self._set_range(state.displacement_A, state.label)
         startup.wait_for_units()
-        self._draw_backbone(state.backbone)
-        self._draw_density(state.isosurface)
+        self._draw_backbone(self.backbone_mesh(state))
+        self._draw_density(state)
         self._look_once(state)
+        self._tell_drawn(state)
+
+    def _tell_drawn(self, state: Any | None) -> None:
+        self._drawn = state
+        self.drawn.emit(state)
+
+    @property
+    def displacement_range_A(self) -> float:
+        """The displacement at the upper end of the colours."""
+        return self._maximum_A
+
+    def set_backbone_scale(self, colours: Colormap | None, maximum: float) -> None:
+        """Colour the values of :attr:`backbone_mesh` from 0 to ``maximum``; None: displacement."""
+        self._scale = None if colours is None else (colours, maximum)
+        self._apply_scale()
+
+    def redraw_backbone(self) -> None:
+        """Draw the backbone again: its colours mean something else."""
+        if self._drawn is not None:
+            self._draw_backbone(self.backbone_mesh(self._drawn))
+
+    def _apply_scale(self) -> None:
+        layer = self._backbone
+        if layer is None:
+            return
+        maximum = max(self._maximum_A, SMALLEST_RANGE_A)
+        colours = Colormap(theme.displacement_colours(), name="displacement")
+        if self._scale is not None:
+            colours, maximum = self._scale
+        if layer.colormap.name != colours.name:
+            layer.colormap = colours
+        if tuple(layer.contrast_limits) != (0.0, maximum):
+            layer.contrast_limits_range = (0.0, maximum)
+            layer.contrast_limits = (0.0, maximum)
 
     def reset_range(self) -> None:
         """Start the displacement colours afresh (another run is looked at)."""
@@ -155,34 +200,47 @@ class NapariBridge(QObject):
                 blending="opaque",
                 units=UNITS,
             )
+            self._apply_scale()
             self.viewer.layers.insert(0, self._backbone)
         else:
             self._backbone.data = data
             _set_visible(self._backbone, self.show_backbone)
 
-    def _draw_density(self, mesh: Mesh | None) -> None:
+    def _draw_density(self, state: Any) -> None:
+        mesh = state.isosurface
         data = None if mesh is None else surface_data(mesh)
         self._has_density = data is not None
         if data is None:
             _set_visible(self._density, False)
             return
         if self._density is None:
-            colour = [*theme.rgb(theme.DENSITY), 1.0]
             self._density = Surface(
                 data,
                 name=DENSITY_LAYER,
-                colormap=Colormap([colour, colour], name="density"),
                 contrast_limits=(0.0, 1.0),
                 shading="smooth",
-                # Without depth: triangles are not sorted, so with it some would hide others.
-                blending="translucent_no_depth",
                 units=UNITS,
-                opacity=DENSITY_OPACITY,
             )
+            self._look_of_map = ()
+            self._style_density(state)
             self.viewer.layers.append(self._density)
         else:
             self._density.data = data
+            self._style_density(state)
             _set_visible(self._density, self.show_density)
+
+    def _style_density(self, state: Any) -> None:
+        """A map alone is solid; about a backbone it is a veil. Its colour says where it is from."""
+        assert self._density is not None
+        kind, alone = state.density.provenance.kind, not self._has_backbone
+        if (kind, alone) == self._look_of_map:
+            return
+        self._look_of_map = (kind, alone)
+        colour = [*theme.rgb(theme.MAP_COLOURS[kind]), 1.0]
+        self._density.colormap = Colormap([colour, colour], name=f"map {kind}")
+        self._density.opacity = 1.0 if alone else DENSITY_OPACITY
+        # Without depth: triangles are not sorted, so with it some of a veil would hide others.
+        self._density.blending = "opaque" if alone else "translucent_no_depth"
 
     def _set_range(self, displacement_A: NDArray[np.floating], model: str) -> None:
         # With some room above, or much below: new limits cost a new shader program.
@@ -195,25 +253,40 @@ class NapariBridge(QObject):
         self._model = model
         if maximum_A != self._maximum_A:
             self._maximum_A = maximum_A
-            if self._backbone is not None:
-                self._backbone.contrast_limits_range = (0.0, self._maximum_A)
-                self._backbone.contrast_limits = (0.0, self._maximum_A)
+            if self._scale is None:
+                self._apply_scale()
             self.range_changed.emit(self._maximum_A)
 
     def _look_once(self, state: Any) -> None:
         # Another molecule needs another look; another state of the same one must not move it.
-        look = (len(state.coords_A), state.isosurface is None and len(state.coords_A) == 0)
-        if self._look is None or self._look[0] != look[0]:
+        alone = len(state.coords_A) == 0 and state.density is not None
+        look = (len(state.coords_A), round(state.density.width_A) if alone else 0)
+        if self._look != look:
             self.viewer.dims.ndisplay = 3
             self.viewer.scene.camera.angles = FIRST_LOOK_DEG
-            self.fit_camera()
+            if alone:
+                self._look_at_box(state.density)
+            else:
+                self.fit_camera()
             self._look = look
+
+    def _look_at_box(self, density: Any) -> None:
+        """Look at what a box usually holds: an untrained map's surface may be anywhere in it."""
+        camera = self.viewer.scene.camera
+        corner_A = conventions.zyx_from_xyz(density.origin_A)
+        camera.center = tuple(corner_A + density.width_A / 2)
+        camera.zoom = FILL * min(self.viewer.canvas.size) / (MAP_SHARE * density.width_A)
 
     def _forget(self, event: Any) -> None:
         if event.value is self._backbone:
             self._backbone = None
         elif event.value is self._density:
             self._density = None
+
+
+def _own_backbone(state: Any) -> Mesh:
+    mesh: Mesh = state.backbone
+    return mesh
 
 
 def _set_visible(layer: Surface | None, visible: bool) -> None:

@@ -23,6 +23,8 @@ CURSOR = "#ffffff"
 PROGRESS = "#0b6fb8"
 ERROR = "#ff8f80"
 DENSITY = "#8fc4ff"
+# The colour of a map says where it comes from: the model, the data, a file.
+MAP_COLOURS = {"decoded": DENSITY, "reconstructed": "#ffc46b", "file": "#c9ced6"}
 
 MARGIN_PX = 8
 SPACING_PX = 6
@@ -66,6 +68,15 @@ def displacement_colours(count: int = 256) -> NDArray[np.float32]:
     return np.stack([*channels, np.ones(count)], axis=1).astype(np.float32)
 
 
+def view_colours() -> NDArray[np.uint8]:
+    """(256, 4) RGBA bytes from the ground of a plot to nearly white, through blue."""
+    colours = (PLOT_BACKGROUND, "#1d5c96", "#6db3f2", "#f2f8ff")
+    anchors = np.array([rgb(colour) for colour in colours])
+    where = np.linspace(0, len(anchors) - 1, 256)
+    channels = [np.interp(where, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
+    return np.round(255 * np.stack([*channels, np.ones(256)], axis=1)).astype(np.uint8)
+
+
 def set_role(widget: Any, role: str) -> None:
     """Give a widget another ``role`` of the style sheet, and draw it so."""
     if widget.property("role") != role:
@@ -81,6 +92,7 @@ QLabel[role="view"] {{ color: {TEXT}; background: #000000; padding: 3px 6px; fon
 QLabel[role="muted"] {{ color: {MUTED}; }}
 QLabel[role="problem"] {{ color: {ERROR}; }}
 QLabel[role="attention"] {{ font-weight: bold; color: {ACCENT}; }}
+QLabel[role="caution"] {{ color: {ACCENT}; }}
 QLabel[role="drop"] {{ border: 1px dashed {AXIS}; border-radius: 4px; padding: 10px;
                        color: {TEXT}; }}
 QPushButton {{ padding: 5px 9px; min-height: 16px; }}

@@ -9,7 +9,15 @@ from typing import Any
 from napari import Viewer
 from napari.settings import get_settings
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
-from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QLabel,
+    QMainWindow,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from cryoscope.app import dialogs, theme
 from cryoscope.app.layer_controls import make_when_seen
@@ -18,8 +26,11 @@ NAPARI_DOCKS = ("layer list", "layer controls")
 WAITING_TEXT = "The state at the cursor appears here as soon as the model is loaded"
 DOCKS = (
     ("project", "Project and training", Qt.DockWidgetArea.LeftDockWidgetArea),
+    ("checking", "Check against data", Qt.DockWidgetArea.LeftDockWidgetArea),
     ("latent", "Latent space", Qt.DockWidgetArea.RightDockWidgetArea),
     ("state", "State in the 3-D view", Qt.DockWidgetArea.BottomDockWidgetArea),
+    ("trajectories", "Trajectories", Qt.DockWidgetArea.BottomDockWidgetArea),
+    ("structure", "Structure", Qt.DockWidgetArea.BottomDockWidgetArea),
 )
 
 
@@ -50,6 +61,7 @@ class CryoscopeWindow(QObject):
         self._session_closed.connect(self._close_for_good, Qt.ConnectionType.QueuedConnection)
         self._tidy_napari()
         self.docks = {name: self._add_dock(name, title, area) for name, title, area in DOCKS}
+        self._tab_docks()
         self.main.installEventFilter(self)
 
     def show(self) -> None:
@@ -76,12 +88,17 @@ class CryoscopeWindow(QObject):
         """Make the panels and connect them with ``session``."""
         from cryoscope.app.menus import add_menus
         from cryoscope.app.napari_bridge import NapariBridge
+        from cryoscope.app.panels.checking import CheckingPanel
         from cryoscope.app.panels.latent import LatentPanel
         from cryoscope.app.panels.project import ProjectPanel
         from cryoscope.app.panels.selections import SelectionsPanel
         from cryoscope.app.panels.state import StatePanel
+        from cryoscope.app.panels.structure import StructurePanel
         from cryoscope.app.panels.training import TrainingPanel
+        from cryoscope.app.panels.trajectories import TrajectoriesPanel
         from cryoscope.app.qt_bridge import QtBridge
+        from cryoscope.app.residue_colours import BackboneColours
+        from cryoscope.app.residue_marker import ResidueMarker
         from cryoscope.app.status_line import StatusLine
 
         self.session = session
@@ -92,6 +109,12 @@ class CryoscopeWindow(QObject):
         self.latent = LatentPanel(session, self.bridge)
         self.selections = SelectionsPanel(session, self.bridge)
         self.state = StatePanel(session, self.bridge)
+        self.checking = CheckingPanel(session, self.bridge)
+        self.trajectories = TrajectoriesPanel(session, self.bridge, self.latent.canvas)
+        self.latent.tool_row.tool_chosen.connect(lambda _tool: self.trajectories.put_away())
+        self.structure = StructurePanel(session, self.bridge)
+        self.marker = ResidueMarker(session, self.bridge, self.napari_bridge)
+        self.marker.hovered.connect(self.structure.point_at)
         self.status = StatusLine(session, self.bridge)
         self.label = QLabel(self.main.centralWidget())
         self.label.setProperty("role", "view")
@@ -102,8 +125,12 @@ class CryoscopeWindow(QObject):
         self._put("project", self.project, (self.training, 1))
         self._put("latent", (self.latent, 1), self.selections)
         self._put("state", self.state)
+        self._put("trajectories", (self.trajectories, 1))
+        self._put("structure", (self.structure, 1))
+        self._put("checking", (self.checking, 1))
         self.main.statusBar().addWidget(self.status, 1)
-        self.napari_bridge.range_changed.connect(self.state.set_displacement_range)
+        self.backbone_colours = BackboneColours(session, self.bridge, self.napari_bridge)
+        self.backbone_colours.scale_changed.connect(self.state.set_backbone_scale)
         self.state.camera_reset.connect(self.napari_bridge.fit_camera)
         self.state.visibility_changed.connect(
             lambda backbone, density: self.napari_bridge.set_visible(
@@ -111,7 +138,7 @@ class CryoscopeWindow(QObject):
             )
         )
         self.napari_bridge.labelled.connect(self._label_view)
-        for asked in ("cursor_xy", "iso_sigma", "structure"):
+        for asked in ("cursor_xy", "contours", "check", "structure"):
             self.bridge.watch(asked, lambda _value: self.napari_bridge.touched())
         self.bridge.watch("shown", self.napari_bridge.offer)
         self._run_id = ""
@@ -173,6 +200,7 @@ class CryoscopeWindow(QObject):
         self._done = True
         self.bridge.close()
         self.latent.close_threads()
+        self.marker.close()
         self.napari_bridge.close()
         self.main.removeEventFilter(self)
         self.viewer.close()
@@ -221,6 +249,20 @@ class CryoscopeWindow(QObject):
         dock.setWidget(holder)
         self.main.addDockWidget(area, dock)
         return dock
+
+    def _tab_docks(self) -> None:
+        """Docks that are used one at a time share one place; their tabs are above them."""
+        self.main.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
+        self.main.tabifyDockWidget(self.docks["project"], self.docks["checking"])
+        self.docks["project"].raise_()
+        self.main.setTabPosition(
+            Qt.DockWidgetArea.BottomDockWidgetArea, QTabWidget.TabPosition.North
+        )
+        for name in ("trajectories", "structure"):
+            self.main.tabifyDockWidget(self.docks["state"], self.docks[name])
+        for name in ("project", "checking", "state", "trajectories", "structure"):
+            self.docks[name].setTitleBarWidget(QWidget())  # its tab is its title
+        self.docks["state"].raise_()
 
     def _put(self, name: str, *widgets: QWidget | tuple[QWidget, int]) -> None:
         layout = self.docks[name].widget().layout()

@@ -69,18 +69,18 @@ def _rows_of_file(particles: Particles, file: Path, name: str | None) -> NDArray
     count, suffix = len(particles), file.suffix.lower()
     if suffix == ".json":
         return _rows_of_selections(file, name, count)
-    if suffix == ".star":
-        return _rows_of_star(particles, file)
-    if suffix == ".pkl":
-        from cryoscope.io.cryodrgn_files import read_indices
+    if suffix in (".star", ".cs", ".pkl"):
+        from cryoscope.io.particle_matching import match_particles
 
-        return read_indices(file, count)
+        return match_particles(particles, file)
     if suffix in (".txt", ".npy"):
         from cryoscope.cli.results import particle_numbers
 
         return particle_numbers(file, count)
     raise InputError(
-        "this is no selection", file=file, cure="Give .star, .txt, .npy, .pkl or selections.json"
+        "this is no selection",
+        file=file,
+        cure="Give .star, .cs, .txt, .npy, .pkl or selections.json",
     )
 
 
@@ -98,22 +98,3 @@ def _rows_of_selections(file: Path, name: str | None, count: int) -> NDArray[np.
         )
         raise InputError(problem, file=file, cure=f"Choose one with --name: {names}")
     return np.flatnonzero(found[0].mask)
-
-
-def _rows_of_star(particles: Particles, file: Path) -> NDArray[np.int64]:
-    """Rows with the image names of another particle file."""
-    import numpy as np
-
-    from cryoscope.io.relion_table import read_particle_table
-
-    row_of = {uid: row for row, uid in enumerate(particles.uid.tolist())}
-    names = read_particle_table(file).uid.tolist()
-    missing = [number for number, uid in enumerate(names) if uid not in row_of]
-    if missing:
-        raise InputError(
-            f"image {names[missing[0]]} is not among the particles ({len(missing):,} such rows)",
-            file=file,
-            row=missing[0] + 1,
-            cure=f"Give rows of {particles.source.file}",
-        )
-    return np.array([row_of[uid] for uid in names], dtype=np.int64)

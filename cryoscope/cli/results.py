@@ -143,9 +143,13 @@ def export(
             cure=f"Choose one of {', '.join(_EXPORTS)}",
         )
     if out.suffix.lower() in (".txt", ".pkl"):
+        from cryoscope.io.export_record import write_record
         from cryoscope.io.particles_file import write_row_numbers
 
-        write_row_numbers(out, chosen.mask.nonzero()[0])
+        row, uid = chosen.mask.nonzero()[0], folder.load_latents().uid
+        write_row_numbers(out, row)
+        named = Path(str(folder.info().get("particles", "")))
+        write_record(out, named, uid, row, row, list_names=True)
     else:
         from cryoscope.session.exporting import write_selection
 

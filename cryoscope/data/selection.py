@@ -19,7 +19,9 @@ class Selection:
         (N,) True where the particle belongs; N is all particles, drawn or not.
     made_by
         How it was made, as plain JSON: ``{"kind": "lasso", "polygon": [[x, y], ...],
-        "axes": ["PC1", "PC2"], "embedding": id}``.
+        "axes": ["PC1", "PC2"], "embedding": id, "centre": [...], "projection": [[...], [...]]}``;
+        the last two where the picture is linear: ``xy = (z - centre) @ projection.T``. For all
+        kinds see :mod:`cryoscope.session.selection_rules`, which makes a selection again from it.
     """
 
     name: str

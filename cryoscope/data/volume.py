@@ -25,7 +25,8 @@ class Provenance:
         if self.kind == "decoded":
             return f"decoded by the model ({self.run_id}, epoch {self.epoch})"
         if self.kind == "reconstructed":
-            return f"reconstructed from {self.particle_count:,} particles"
+            made = f"reconstructed from {self.particle_count:,} particles"
+            return f"{made} ({self.detail})" if self.detail else made
         return f"read from {self.detail}"
 
 
@@ -37,6 +38,11 @@ class Volume:
     voxel_size_A: float
     origin_A: tuple[float, float, float]
     provenance: Provenance = Provenance("file")
+
+    @property
+    def width_A(self) -> float:
+        """Side of the box along x."""
+        return self.values.shape[-1] * self.voxel_size_A
 
     @classmethod
     def centred(

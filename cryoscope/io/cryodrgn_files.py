@@ -46,8 +46,10 @@ def read_poses(path: str | Path, box_length_A: float | NDArray[np.floating]) -> 
     rotation = _numbers(parts[0], path, (-1, 3, 3), "rotation matrices") if parts else None
     if rotation is None or len(parts) > 2:
         raise InputError("this holds no poses", file=path, cure="Give a pose.pkl of cryoDRGN")
-    identity = np.einsum("nij,nkj->nik", rotation, rotation) - np.eye(3)
-    wrong = (np.abs(identity).max(axis=(1, 2)) > _ORTHOGONAL) | (np.linalg.det(rotation) < 0)
+    with np.errstate(all="ignore"):  # of what are no rotations, and found below
+        identity = np.einsum("nij,nkj->nik", rotation, rotation) - np.eye(3)
+        orthogonal = np.abs(identity).max(axis=(1, 2)) <= _ORTHOGONAL  # False for NaN
+        wrong = ~orthogonal | (np.linalg.det(rotation) < 0)
     if wrong.any():
         raise InputError(
             f"a matrix is no rotation ({int(wrong.sum()):,} such particles)",

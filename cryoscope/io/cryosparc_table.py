@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ from cryoscope.io.atomic import explain_os_errors
 # Files with many passthrough fields have headers far beyond numpy's own limit of 10 kB.
 _LARGEST_HEADER = 10_000_000
 _LARGEST_BOX_PX = 65_536
+# What numpy lets through from the parsers of Python that it gives a header to.
+_HEADER_ERRORS = (
+    *(ValueError, EOFError, SyntaxError, TypeError, KeyError, IndexError, AttributeError),
+    *(MemoryError, RecursionError, OverflowError, TokenError),
+)
 _IMAGES = ("blob/path", "blob/idx", "blob/shape", "blob/psize_A")
 _DEFOCUS = ("ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad")
 _OPTICS = ("ctf/accel_kv", "ctf/cs_mm", "ctf/amp_contrast")
@@ -72,7 +78,7 @@ def read_cs(path: str | Path) -> NDArray[Any]:
             records = np.load(
                 path, mmap_mode="r", allow_pickle=False, max_header_size=_LARGEST_HEADER
             )
-        except (ValueError, EOFError, SyntaxError, TypeError, KeyError, MemoryError) as error:
+        except _HEADER_ERRORS as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
                 f"this cannot be read as a .cs file ({reason[:200]})",
@@ -122,6 +128,24 @@ def read_cs_table(
         uid=_uid(fields),
         contrast_sign=_contrast_sign(fields),
     )
+
+
+def micrograph_paths(path: str | Path) -> NDArray[np.str_]:
+    """(N,) path of the micrograph of each particle of a .cs file or of its passthrough file.
+
+    Raises
+    ------
+    InputError
+        If neither names them.
+    """
+    fields, name = _Fields.read(Path(path), None), "location/micrograph_path"
+    if name not in fields:
+        raise InputError(
+            f"the particles name no micrographs (no field {name})",
+            file=fields.path,
+            cure="Keep the job's passthrough_particles.cs beside it.",
+        )
+    return np.array([_text(one) for one in fields[name].tolist()])
 
 
 class _Fields:

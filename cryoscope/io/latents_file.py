@@ -26,7 +26,7 @@ def write_latents(path: Path, latents: Latents) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "z": np.ascontiguousarray(latents.z, dtype=np.float32),
         # UTF-8 takes a quarter of the room of numpy's own strings.
-        "uid": np.char.encode(np.asarray(latents.uid, dtype=np.str_), "utf-8"),
+        "uid": np.char.encode(latents.uid.astype(np.str_), "utf-8", "surrogateescape"),
         "run_id": np.array(latents.run_id),
         "epoch": np.array(latents.epoch, dtype=np.int64),
     }
@@ -63,7 +63,7 @@ def read_latents(path: Path) -> Latents:
     if arrays["run_id"].shape != () or arrays["epoch"].shape != ():
         raise InputError("run_id and epoch must be single values", file=path, cure=_CURE)
     try:
-        names = np.char.decode(uid, "utf-8")
+        names = np.char.decode(uid, "utf-8", "surrogateescape")
         epoch = int(arrays["epoch"])
     except ValueError as error:
         raise InputError("uid or epoch is damaged", file=path, cure=_CURE) from error

@@ -45,7 +45,7 @@ def read_volume(path: str | Path, *, voxel_size_A: float | None = None) -> Volum
         try:
             with mrcfile.open(path, permissive=True) as file:
                 header, data = file.header.copy(), np.array(file.data, dtype=np.float32)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ZeroDivisionError) as error:
             raise InputError(
                 f"cannot be read as a map ({error})", file=path, cure="Write it anew"
             ) from error

@@ -214,6 +214,7 @@ def _key(particles: Particles, spec: CacheSpec, pixel_size_A: float) -> dict[str
                 stat = file.stat()
             files.append([str(file.resolve()), stat.st_size, stat.st_mtime_ns])
     row = np.ascontiguousarray(particles.source.row, dtype="<i8")
+    names = "\n".join(particles.uid.tolist()).encode("utf-8", "surrogateescape")
     return {
         "format": FORMAT_VERSION,
         "spec": asdict(spec),
@@ -221,7 +222,7 @@ def _key(particles: Particles, spec: CacheSpec, pixel_size_A: float) -> dict[str
         "particle_count": len(particles),
         "files": files,
         "content_crc32": None if files else _content_crc32(images),
-        "uid_sha256": hashlib.sha256("\n".join(particles.uid.tolist()).encode()).hexdigest(),
+        "uid_sha256": hashlib.sha256(names).hexdigest(),
         "row_sha256": hashlib.sha256(row.data).hexdigest(),
     }
 

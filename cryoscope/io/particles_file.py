@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoscope.data import CTFParams, InputError, Optics, Particles, ParticleSource, Poses
+from cryoscope.data import (
+    CTFParams,
+    InputError,
+    Optics,
+    Particles,
+    ParticleSource,
+    Poses,
+    Selection,
+)
 from cryoscope.io.atomic import explain_os_errors, write_text_atomic
 from cryoscope.io.cryodrgn_files import (
     box_lengths_A,
@@ -20,13 +28,17 @@ from cryoscope.io.cryodrgn_files import (
 )
 from cryoscope.io.cryosparc import export_cs_subset, read_cs_particles
 from cryoscope.io.cryosparc_table import read_cs_table
+from cryoscope.io.export_record import record_path, write_record
 from cryoscope.io.mrc_header import read_header
 from cryoscope.io.relion import export_subset, read_particles
 from cryoscope.io.relion_table import HALF_SET_SEED, read_particle_table
+from cryoscope.io.selections_file import write_selections
 from cryoscope.io.stack import StackImages
 from cryoscope.io.stack_search import find_stacks
 
 PARTICLE_SUFFIXES = (".star", ".cs", ".mrcs", ".mrc", ".txt")
+EXPORTED_SUFFIXES = (".star", ".cs", ".pkl", ".txt", ".json")
+_NAME_LENGTH = 200
 _LARGEST_LIST_BYTES = 1 << 26
 
 
@@ -148,7 +160,9 @@ def export_rows(particles: Particles, mask: ArrayLike, out: str | Path) -> None:
     """Write some particles in the form that the suffix of `out` names.
 
     ``.star`` and ``.cs`` hold the rows of the user's own file, unchanged; ``.pkl`` (cryoDRGN's
-    ``--ind``) and ``.txt`` the 0-based numbers of these rows.
+    ``--ind``) and ``.txt`` the 0-based numbers of these rows. Beside each stands a record of the
+    file, its rows, their order and hashes (see `export_record`). ``.json`` holds the selection and
+    the names of its particles. `particle_matching.match_particles` reads all of them back.
 
     Raises
     ------
@@ -158,22 +172,38 @@ def export_rows(particles: Particles, mask: ArrayLike, out: str | Path) -> None:
     """
     out, chosen = Path(out), np.asarray(mask, dtype=bool)
     kind, source = out.suffix.lower(), particles.source.file
-    if kind not in (".star", ".cs", ".pkl", ".txt"):
+    if kind not in EXPORTED_SUFFIXES:
         raise InputError(
-            "particles are written as .star, .cs, .pkl or .txt", file=out, cure="Name it so."
+            f"particles are written as {', '.join(EXPORTED_SUFFIXES)}", file=out, cure="Name it so."
         )
+    if chosen.shape != (len(particles),):
+        raise ValueError(f"a mask of shape {chosen.shape} for {len(particles)} particles")
     if not chosen.any():
         raise InputError("the selection is empty", file=out, cure="Select some particles")
-    if kind in (".pkl", ".txt"):
-        write_row_numbers(out, particles.source.row[chosen])
+    if kind == ".json":
+        made_by = {"kind": "export", "source": str(source)}
+        selection = Selection(out.stem[:_NAME_LENGTH], chosen, made_by=made_by)
+        write_selections(out, [selection], uid=particles.uid)
         return
-    if source.suffix.lower() != kind:
+    if kind in (".star", ".cs") and source.suffix.lower() != kind:
         raise InputError(
             f"the particles come from {source.name}, whose rows cannot be written as {kind}",
             file=out,
             cure=f"Name the output {source.suffix.lower()}, or .pkl for row numbers",
         )
-    (export_subset if kind == ".star" else export_cs_subset)(particles, chosen, out)
+    with explain_os_errors(out):
+        record_path(out).unlink(missing_ok=True)  # of an older export: it would not fit
+    place = np.flatnonzero(chosen)
+    if kind == ".star":
+        export_subset(particles, chosen, out)
+    elif kind == ".cs":
+        export_cs_subset(particles, chosen, out)
+    else:
+        write_row_numbers(out, particles.source.row[chosen])
+    expanded = kind == ".star" and any("#" in uid for uid in particles.uid[place].tolist())
+    numbered = kind in (".pkl", ".txt")
+    row = particles.source.row[place]
+    write_record(out, source, particles.uid, place, row, list_names=expanded or numbered)
 
 
 def write_row_numbers(out: Path, row: NDArray[np.integer]) -> None:

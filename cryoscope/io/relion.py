@@ -87,12 +87,14 @@ def export_subset(particles: Particles, mask: ArrayLike, out: str | Path) -> Non
     star = read_star(particles.source.file)
     block = star.particle_block()
     inside = row < block.rows
-    names = block.text("_rlnImageName")[row[inside]].tolist()
-    for name, uid in zip(names, particles.uid[chosen][inside].tolist(), strict=True):
-        if uid != name and uid.rpartition("#")[0] != name:
+    names, wanted = block.text("_rlnImageName", row[inside]), particles.uid[chosen][inside]
+    for place in np.flatnonzero(names != wanted).tolist():
+        uid, name = str(wanted[place]), str(names[place])
+        if uid.rpartition("#")[0] != name:
             raise InputError(
                 f"the file has changed since it was read ({uid} is now {name})",
                 file=star.path,
+                row=int(row[inside][place]) + 1,
                 cure="Read the particles again",
             )
     write_star_rows(star, row, out)

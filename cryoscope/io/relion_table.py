@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cryoscope.conventions import rotation_from_relion_deg, shift_from_relion_origin_A
 from cryoscope.data import CTFParams, InputError, Optics, Poses
+from cryoscope.io.image_names import split_image_names
 from cryoscope.io.stack_search import refuse_mixed_sampling
 from cryoscope.io.star import StarFile, read_star
 from cryoscope.io.star_block import StarBlock
@@ -80,7 +81,8 @@ def read_particle_table(path: str | Path, *, mixed_sampling: bool = False) -> Pa
     """
     columns = _Columns(read_star(path))
     columns.require()
-    stack_names, stack_index, frame = _image_names(columns)
+    names = columns.block.spans("_rlnImageName")
+    stack_names, stack_index, frame = split_image_names(names, columns.path)
     group, optics = _optics(columns, mixed_sampling)
     ctf = _ctf(columns, group)
     poses = _poses(columns)
@@ -186,25 +188,6 @@ class _Columns:
             "Add the group to data_optics or correct _rlnOpticsGroup",
         )
         return order[place]
-
-
-def _image_names(
-    columns: _Columns,
-) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
-    stacks: dict[str, int] = {}
-    stack_index, frame = [], []
-    for row, name in enumerate(columns.block.text("_rlnImageName").tolist()):
-        number, _, stack = name.partition("@")
-        usable = number.isascii() and number.isdigit() and len(number) <= 12 and int(number) > 0
-        if not usable or not stack:
-            raise columns.error(
-                f"_rlnImageName is {name!r}, not of the form 000001@stack.mrcs",
-                row,
-                "Number the images of a stack from 1",
-            )
-        frame.append(int(number) - 1)
-        stack_index.append(stacks.setdefault(stack, len(stacks)))
-    return tuple(stacks), np.array(stack_index, np.int64), np.array(frame, np.int64)
 
 
 def _optics(

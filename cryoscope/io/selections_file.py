@@ -1,4 +1,8 @@
-"""Selections as one JSON file; masks are packed bits in base64."""
+"""Selections as one JSON file; masks are packed bits in base64.
+
+A file that leaves its run carries the names of the particles of every selection too, so that it
+is read back by them and not by order.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Selection
 from cryoscope.io.json_file import read_json_object, write_json
@@ -16,12 +21,21 @@ from cryoscope.io.json_file import read_json_object, write_json
 FORMAT_VERSION = 1
 SIZE_LIMIT_BYTES = 1024**3
 _NAME_LIMIT, _NOTE_LIMIT, _COUNT_LIMIT = 1_000, 100_000, 10**9
+_NAMED_AT_MOST = 8
 _CURE = "Restore the file from a copy, or delete it and select again."
 
 
-def write_selections(path: Path, selections: Sequence[Selection]) -> None:
-    """Write all fields of ``selections`` atomically."""
-    rows = [
+def write_selections(
+    path: Path, selections: Sequence[Selection], *, uid: NDArray[np.str_] | None = None
+) -> None:
+    """Write all fields of ``selections`` atomically.
+
+    Parameters
+    ----------
+    uid
+        (N,) names of all particles, to be written with every selection.
+    """
+    rows: list[dict[str, Any]] = [
         {
             "name": selection.name,
             "colour": selection.colour,
@@ -32,6 +46,9 @@ def write_selections(path: Path, selections: Sequence[Selection]) -> None:
         }
         for selection in selections
     ]
+    if uid is not None:
+        for row, selection in zip(rows, selections, strict=True):
+            row["uid"] = uid[selection.mask].tolist()
     write_json(path, {"format": FORMAT_VERSION, "selections": rows})
 
 
@@ -68,6 +85,41 @@ def read_selections(path: Path, *, particle_count: int | None = None) -> list[Se
                 cure="Use the selections of this run.",
             )
     return selections
+
+
+def read_named_selection(path: Path, name: str | None = None) -> list[str]:
+    """Names of the particles of one selection; `name` may be None where there is but one.
+
+    Raises
+    ------
+    InputError
+        As of `read_selections`; there is no such selection, or it does not name its particles.
+    """
+    selections = read_selections(path)
+    found = [i for i, one in enumerate(selections) if name in (None, one.name)]
+    if len(found) != 1:
+        known = ", ".join(repr(one.name) for one in selections[:_NAMED_AT_MOST]) or "none"
+        problem = (
+            f"the file holds {len(selections):,} selections"
+            if name is None
+            else f"there is no single selection {name!r}"
+        )
+        raise InputError(problem, file=path, cure=f"Choose one by its name: {known}")
+    row = read_json_object(path, limit_bytes=SIZE_LIMIT_BYTES)["selections"][found[0]]
+    uid = row.get("uid")
+    if not isinstance(uid, list) or not all(type(one) is str for one in uid):
+        raise InputError(
+            "the selection does not name its particles, and order alone may mislead",
+            file=path,
+            cure="Open it with its run, or export the selection from there",
+        )
+    if len(uid) != len(selections[found[0]]):
+        raise InputError(
+            f"the selection names {len(uid):,} particles and marks {len(selections[found[0]]):,}",
+            file=path,
+            cure=_CURE,
+        )
+    return uid
 
 
 def _selection(row: Any, path: Path, number: int) -> Selection:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError
-from cryoscope.io.atomic import atomic_path
+from cryoscope.io.atomic import atomic_path, explain_os_errors
 from cryoscope.io.mrc_header import HEADER_BYTES, MrcHeader, read_header
 
-_OPEN_FILES = 64
 _IMAGES_AT_ONCE = 256
 _LABEL = b"Cryoscope"
 
@@ -49,28 +47,6 @@ class MrcStack:
         return self.images[frame].astype(np.float32)
 
 
-class _OpenStacks:
-    """The most recently used stack files, mapped; shared by all subsets of a `StackImages`."""
-
-    def __init__(self, headers: Sequence[MrcHeader]) -> None:
-        self.headers = tuple(headers)
-        self._maps: OrderedDict[int, NDArray[np.generic]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def images(self, file: int) -> NDArray[np.generic]:
-        """The samples of one file."""
-        with self._lock:
-            if file not in self._maps:
-                self._maps[file] = self.headers[file].memmap()
-            self._maps.move_to_end(file)
-            while len(self._maps) > _OPEN_FILES:
-                self._maps.popitem(last=False)
-            return self._maps[file]
-
-    def __reduce__(self) -> tuple[type[_OpenStacks], tuple[tuple[MrcHeader, ...]]]:
-        return _OpenStacks, (self.headers,)  # maps and locks do not travel to other processes
-
-
 class StackImages:
     """Images of particles, each an image of one of many stack files (an `ImageSource`).
 
@@ -78,9 +54,12 @@ class StackImages:
     """
 
     def __init__(
-        self, stacks: _OpenStacks, file_index: NDArray[np.int64], frame: NDArray[np.int64]
+        self,
+        headers: tuple[MrcHeader, ...],
+        file_index: NDArray[np.int64],
+        frame: NDArray[np.int64],
     ) -> None:
-        self._stacks, self._file_index, self._frame = stacks, file_index, frame
+        self._headers, self._file_index, self._frame = headers, file_index, frame
 
     @classmethod
     def open(
@@ -133,17 +112,27 @@ class StackImages:
                 row=int(row[particle]) + 1,
                 cure="Give the stack that belongs to this file, or remove these rows",
             )
-        return cls(_OpenStacks(headers), which, image)
+        return cls(tuple(headers), which, image)
 
     @property
     def box_size_px(self) -> int:
         """Side of the square images."""
-        return self._stacks.headers[int(self._file_index[0])].shape[2] if len(self) else 0
+        return self._headers[int(self._file_index[0])].shape[2] if len(self) else 0
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The stack files."""
-        return tuple(header.path for header in self._stacks.headers)
+        return tuple(header.path for header in self._headers)
+
+    @property
+    def file_index(self) -> NDArray[np.int64]:
+        """(N,) which of `files` a particle is in."""
+        return self._file_index
+
+    @property
+    def frame(self) -> NDArray[np.int64]:
+        """(N,) its 0-based image there."""
+        return self._frame
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -159,17 +148,45 @@ class StackImages:
         order = np.lexsort((frame, file_index))
         ends = np.flatnonzero(np.diff(file_index[order])) + 1
         for part in np.split(order, ends):
-            if len(part) == 0:
-                continue
-            stack = self._stacks.images(int(file_index[part[0]]))
-            for begin in range(0, len(part), _IMAGES_AT_ONCE):
-                some = part[begin : begin + _IMAGES_AT_ONCE]
-                images[some] = stack[frame[some]]
+            if len(part):
+                _read_images(self._headers[int(file_index[part[0]])], frame[part], part, images)
         return images
 
     def take(self, index: NDArray[np.integer]) -> StackImages:
         """The images at `index`, still unread."""
-        return StackImages(self._stacks, self._file_index[index], self._frame[index])
+        return StackImages(self._headers, self._file_index[index], self._frame[index])
+
+
+def _read_images(
+    header: MrcHeader,
+    frame: NDArray[np.int64],
+    place: NDArray[np.int64],
+    images: NDArray[np.float32],
+) -> None:
+    """Read images of one file, in rising order of `frame`, into ``images[place]``.
+
+    Read, not mapped: this is faster for few images of many files, and a file that is cut off
+    meanwhile is an error and not the end of the program.
+    """
+    as_they_are = header.dtype == images.dtype
+    # What stands together in the file and in the result is read at once.
+    together = (np.diff(frame) == 1) & (np.diff(place) == 1)
+    begins = np.flatnonzero(np.append(True, ~together))
+    with explain_os_errors(header.path, action="read"), header.path.open("rb", 0) as stream:
+        for begin, end in pairwise([*begins.tolist(), len(frame)]):
+            for first in range(begin, end, _IMAGES_AT_ONCE):
+                count, to = min(end - first, _IMAGES_AT_ONCE), int(place[first])
+                part = images[to : to + count]
+                found = part if as_they_are else np.empty(part.shape, dtype=header.dtype)
+                stream.seek(header.offset + int(frame[first]) * header.image_bytes)
+                if stream.readinto(found.data.cast("B")) != found.nbytes:
+                    raise InputError(
+                        "the file is shorter than it was when it was opened",
+                        file=header.path,
+                        cure="Copy the file again, and open the particles again",
+                    )
+                if not as_they_are:
+                    part[...] = found
 
 
 def _check_box(header: MrcHeader, box: int, table: str | Path, row: int) -> None:

@@ -18,7 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from cryoscope.data import InputError
 from cryoscope.io.atomic import atomic_path, explain_os_errors, write_text_atomic
 from cryoscope.io.star_block import StarBlock
-from cryoscope.io.star_lines import Lines, index_lines, split_values, text_from_bytes
+from cryoscope.io.star_lines import (
+    Lines,
+    index_lines,
+    read_content,
+    split_values,
+    text_from_bytes,
+)
 
 _COLUMN = re.compile(rb"(_\S+)(?:\s+#.*)?\s*$", re.DOTALL)
 
@@ -62,7 +68,7 @@ def read_star(path: str | Path) -> StarFile:
     """
     path = Path(path)
     with explain_os_errors(path, action="read"):
-        content = path.read_bytes()
+        content = read_content(path)
     return StarFile(path, *_Reader(path, index_lines(content, path)).read())
 
 
@@ -236,11 +242,13 @@ def write_star_rows(source: str | Path | StarFile, row: ArrayLike, out: str | Pa
             "this is the file the particles came from", file=out, cure="Choose another name"
         )
     start, rows, content = star.lines.start, block.row_lines, star.lines.content
-    between = np.setdiff1d(np.arange(rows[0], rows[-1] + 1), rows, assume_unique=True)
+    other = np.ones(rows[-1] + 1 - rows[0], dtype=bool)
+    other[rows - rows[0]] = False
+    between = np.flatnonzero(other) + rows[0]
     body = block.raw_lines(row)
     end_of_line = b"\r\n" if b"\r\n" in content[:4096] else b"\n"
     body = [line if line.endswith(b"\n") else line + end_of_line for line in body]
-    if not content.endswith(b"\n") and rows[-1] == len(star.lines) - 1 and not len(between):
+    if content[-1:] != b"\n" and rows[-1] == len(star.lines) - 1 and not len(between):
         body[-1] = body[-1].rstrip(b"\r\n")
     with atomic_path(out) as temporary, temporary.open("wb") as stream:
         stream.write(content[: start[rows[0]]])

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError
 
-_CHUNK_BYTES = 1 << 24
+Content = bytes | mmap.mmap
+_Result = TypeVar("_Result")
+
+_CHUNK_BYTES = 1 << 23
+_THREADS_AT_MOST = 4
+_MARK = b"\xef\xbb\xbf"  # what Windows editors put before UTF-8
 _SPACE = 32
 _HASH = ord("#")
 _QUOTE_OPENS = re.compile(rb"[ \t\n]['\"]")
@@ -40,6 +51,15 @@ def split_values(line: bytes, column_count: int) -> list[str]:
     return values
 
 
+def in_threads(work: Callable[[int, int], _Result], pieces: list[tuple[int, int]]) -> list[_Result]:
+    """What `work` makes of every piece, in their order; `work` leaves Python's lock."""
+    threads = min(_THREADS_AT_MOST, os.cpu_count() or 1, len(pieces))
+    if threads < 2:
+        return [work(begin, end) for begin, end in pieces]
+    with ThreadPoolExecutor(threads, thread_name_prefix="star") as pool:
+        return list(pool.map(work, *zip(*pieces, strict=True)))
+
+
 @dataclass(frozen=True)
 class Lines:
     """Where the lines of a file are.
@@ -47,7 +67,7 @@ class Lines:
     Attributes
     ----------
     content
-        The whole file.
+        The whole file; a large one is mapped, not read.
     start
         (L + 1,) offset of every line, and of the end.
     words
@@ -56,7 +76,7 @@ class Lines:
         (L,) offset of the first word (of the line where it has none).
     """
 
-    content: bytes
+    content: Content
     start: NDArray[np.int64]
     words: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -86,7 +106,7 @@ class Lines:
 
     def starting_with(self, keyword: bytes) -> NDArray[np.int64]:
         """Lines that consist of a word beginning with `keyword` (and perhaps a comment)."""
-        byte = self._bytes()
+        byte = self.byte
         found = np.flatnonzero(self.words > 0)
         for offset, letter in enumerate(keyword):
             position = self.first[found] + offset
@@ -107,7 +127,7 @@ class Lines:
         """
         words = self.words[first:end]
         significant = words > 0
-        byte = self._bytes()
+        byte = self.byte
         filled = np.flatnonzero(significant)
         marked = filled[byte[self.first[first:end][filled]] == _HASH]
         if len(marked):
@@ -122,11 +142,35 @@ class Lines:
             return False
         return _QUOTE_OPENS.search(self.content, begin, stop) is not None
 
-    def _bytes(self) -> NDArray[np.uint8]:
-        return np.frombuffer(self.content, dtype=np.uint8)
+    @cached_property
+    def byte(self) -> NDArray[np.uint8]:
+        """The whole file, byte by byte."""
+        return _bytes_of(self.content)
+
+    @cached_property
+    def eight(self) -> NDArray[np.uint64]:
+        """The file without its last bytes, eight at a time."""
+        return eights(self.byte)
 
 
-def index_lines(content: bytes, path: Path) -> Lines:
+def _bytes_of(content: Content) -> NDArray[np.uint8]:
+    return np.frombuffer(content, dtype=np.uint8)
+
+
+def eights(byte: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Bytes as numbers of 64 bits, without the last few."""
+    return byte[: len(byte) // 8 * 8].view("<u8")
+
+
+def read_content(path: Path) -> Content:
+    """The bytes of a file; a large one is mapped into memory (OSError where that fails)."""
+    with path.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size < _CHUNK_BYTES:
+            return stream.read()
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def index_lines(content: Content, path: Path) -> Lines:
     """Find lines and count words, a few megabytes at a time.
 
     Raises
@@ -134,53 +178,30 @@ def index_lines(content: bytes, path: Path) -> Lines:
     InputError
         The file holds control characters (it is not text) or line ends of old Macintoshes.
     """
-    if content.startswith(b"\xef\xbb\xbf"):  # the mark that Windows editors put before UTF-8
-        content = content[3:]
-    if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
+    from cryoscope.io.star_kernels import index_piece
+
+    begin = len(_MARK) if content[: len(_MARK)] == _MARK else 0
+    none = np.zeros(0, dtype=np.int64)
+    size = len(content)
+    if begin == size:
+        return Lines(content, np.array([size], dtype=np.int64), none, none)
+    byte = _bytes_of(content)
+    eight = eights(byte)
+    pieces = []
+    while begin < size:
+        newline = content.find(b"\n", min(begin + _CHUNK_BYTES, size) - 1)
+        pieces.append((begin, size if newline < 0 else newline + 1))
+        begin = pieces[-1][1]
+    found = in_threads(lambda a, b: index_piece(byte, eight, a, b), pieces)
+    if any(bad >= 0 for *_, bad, _ in found):
+        raise InputError(
+            "this is not a text file", file=path, cure="Give a .star file written by RELION"
+        )
+    if any(returns for *_, returns in found):
         raise InputError(
             "single carriage returns instead of line ends",
             file=path,
             cure="Save the file with Unix line ends",
         )
-    start, words, first = [], [], []
-    begin = 0
-    while begin < len(content):
-        end = min(begin + _CHUNK_BYTES, len(content))
-        newline = content.find(b"\n", end - 1)
-        end = len(content) if newline < 0 else newline + 1
-        piece = np.frombuffer(content, dtype=np.uint8, count=end - begin, offset=begin)
-        line_start, line_words, line_first = _index_piece(piece, path)
-        start.append(line_start + begin)
-        words.append(line_words)
-        first.append(line_first + begin)
-        begin = end
-    start.append(np.array([len(content)]))
-    none = np.zeros(0, dtype=np.int64)
-    return Lines(
-        content,
-        np.concatenate(start).astype(np.int64),
-        np.concatenate([none, *words]),
-        np.concatenate([none, *first]),
-    )
-
-
-def _index_piece(
-    piece: NDArray[np.uint8], path: Path
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    blank = piece <= _SPACE
-    if (blank & (piece != 32) & (piece != 10) & (piece != 9) & (piece != 13)).any():
-        raise InputError(
-            "this is not a text file", file=path, cure="Give a .star file written by RELION"
-        )
-    begins = ~blank
-    begins[1:] &= blank[:-1]
-    word = np.flatnonzero(begins)
-    line_end = np.flatnonzero(piece == 10) + 1
-    if len(line_end) == 0 or line_end[-1] != len(piece):
-        line_end = np.append(line_end, len(piece))
-    line_start = np.concatenate([[0], line_end[:-1]])
-    edge = np.searchsorted(word, np.append(line_start, len(piece)))
-    counts = np.diff(edge)
-    first = line_start.copy()
-    first[counts > 0] = word[edge[:-1][counts > 0]]
-    return line_start.astype(np.int64), counts.astype(np.int64), first.astype(np.int64)
+    start, words, first = (np.concatenate([part[i] for part in found]) for i in range(3))
+    return Lines(content, np.append(start, size), words, first)

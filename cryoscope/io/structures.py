@@ -246,7 +246,7 @@ def _text(column: Any) -> NDArray[np.str_]:
 
 
 def _structure(table: gemmi.FlatStructure, name: str) -> Structure:
-    insertion = np.asarray(table.icodes).view("S1").astype(np.str_)
+    insertion = np.char.decode(np.asarray(table.icodes).view("S1"), "latin-1")
     return Structure(
         coords_A=np.array(table.pos, dtype=np.float64),
         element=_text(table.element_names),

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import Embedding, InputError
+from cryoscope.session.contours import contour_of
 from cryoscope.session.records import ShownState
 from cryoscope.session.runner import Runner
 from cryoscope.session.shown import DecodedStates, read_decoded, shown_decoded, with_level
@@ -61,6 +62,14 @@ class Decoder:
         """Show the state at ``xy`` of the embedding as soon as it can be decoded."""
         self._tell(lambda: setattr(self, "_place", xy))
 
+    def refresh(self) -> None:
+        """Show the state at the cursor again; a map made from the data stays till one moves on."""
+        cursor_xy, shown = self._session.snapshot("cursor_xy", "shown")
+        density = None if shown is None else shown.density
+        from_data = density is not None and density.provenance.kind == "reconstructed"
+        if cursor_xy is not None and not from_data:
+            self.show(cursor_xy)
+
     def redraw(self) -> None:
         """Draw the isosurface again, at the session's level."""
         self._tell(lambda: setattr(self, "_redraw", True))
@@ -98,8 +107,18 @@ class Decoder:
                 call.put(None)
             self._calls.clear()
 
-    def states(self, z: NDArray[np.floating], job: Job, *, volume: bool = False) -> DecodedStates:
+    def states(
+        self,
+        z: NDArray[np.floating],
+        job: Job,
+        *,
+        volume: bool = False,
+        box_size_px: int | None = None,
+    ) -> DecodedStates:
         """Decode (states, d) latents; waits for the answer, so only for jobs.
+
+        With ``volume`` also the map of the first, in a box that is quick to decode, or of
+        ``box_size_px`` (0: the run's own).
 
         Raises
         ------
@@ -114,7 +133,7 @@ class Decoder:
             request_id = self._next_id()
             self._calls[request_id] = answers
         path = self._path(request_id)
-        runner.decode(request_id, z, volume=volume, path=path)
+        runner.decode(request_id, z, volume=volume, path=path, box_size_px=box_size_px)
         try:
             while True:
                 job.check()
@@ -126,11 +145,18 @@ class Decoder:
                     continue
                 if answer is None:
                     raise InputError("training ended before it had decoded", cure="Try again.")
-                return read_decoded(answer)
+                decoded = read_decoded(answer)
+                self._note_beads(decoded)
+                return decoded
         finally:
             with self._condition:
                 self._calls.pop(request_id, None)
             path.unlink(missing_ok=True)
+
+    def new_id(self) -> int:
+        """A number above those of all requests so far, for a state that comes from elsewhere."""
+        with self._condition:
+            return self._next_id()
 
     def close(self) -> None:
         """End the thread."""
@@ -209,6 +235,18 @@ class Decoder:
         path = self._path(request.request_id)
         runner.decode(request.request_id, z[None], volume=True, path=path)
 
+    def _note_beads(self, decoded: DecodedStates) -> None:
+        """Remember how many residues the states of the run have: the states themselves know."""
+        count, run = decoded.coords_A.shape[1], self._session.run
+        if run is not None and run.bead_count != count:
+            self._session.revise(
+                lambda: (
+                    {"run": replace(self._session.run, bead_count=count)}
+                    if self._session.run is not None
+                    else {}
+                )
+            )
+
     def _neighbours(self, embedding: Embedding) -> NeighbourIndex:
         from cryoscope.analysis.reduce import NeighbourIndex
 
@@ -223,11 +261,13 @@ class Decoder:
             path.unlink(missing_ok=True)
         run = self._session.run
         ours = run is not None and run.run_id == request.run_id
+        if ours:
+            self._note_beads(decoded)
         state = shown_decoded(
             request.request_id,
             decoded,
             None if run is None else run.reference,
-            iso_sigma=self._session.iso_sigma,
+            contour=contour_of(self._session, "decoded"),
             run_id=run.folder.name if run is not None and ours else request.run_id,
             epoch=request.epoch,
         )
@@ -237,7 +277,8 @@ class Decoder:
         shown = self._session.shown
         if shown is None or shown.density is None:
             return
-        state = with_level(shown, self._session.iso_sigma)
+        kind = shown.density.provenance.kind
+        state = with_level(shown, contour_of(self._session, kind))
         self._session.revise(lambda: {"shown": state} if self._session.shown is shown else {})
 
     def _unless_stale(self, state: ShownState) -> dict[str, ShownState]:

@@ -10,8 +10,11 @@ import numpy as np
 
 from cryoscope.data import Embedding, InputError, Latents, Structure
 from cryoscope.session.circumstances import circumstances
+from cryoscope.session.covariates import recolour
 from cryoscope.session.jobs import Job
+from cryoscope.session.latent_views import embed
 from cryoscope.session.losses import LossRecorder
+from cryoscope.session.path_folder import paths_that_fit
 from cryoscope.session.process_runner import ProcessRunner
 from cryoscope.session.records import RunStatus, RunView
 from cryoscope.session.runner import Runner, status_after
@@ -74,6 +77,7 @@ class RunFollower:
             case RunFailed():
                 self._on_failed(event)
             case ModelReady():
+                self._update(bead_count=event.bead_count)
                 self._on_ready()
             case Decoded():
                 session.decoder.answered(event)
@@ -188,12 +192,13 @@ def _status(event: TrainEvent, run: RunView) -> RunStatus:
 
 def show_latents(session: Session, latents: Latents) -> None:
     """Show latents, in a picture aligned with the one before; slow, so only for jobs."""
-    from cryoscope.analysis.reduce import pca_embedding
-
-    embedding = pca_embedding(latents.z, session.embedding)
+    embedding = embed(session, latents)
 
     def decide() -> dict[str, Any]:
         values: dict[str, Any] = {"latents": latents, "embedding": embedding}
+        paths = paths_that_fit(session.trajectories, latents)
+        if len(paths) < len(session.trajectories):
+            values["trajectories"] = paths
         if any(len(selection.mask) != len(latents) for selection in session.selections):
             values |= {"selections": (), "active_selection": ""}
         if session.cursor_xy is None and (centre := _centre(embedding)) is not None:
@@ -201,13 +206,13 @@ def show_latents(session: Session, latents: Latents) -> None:
         return values
 
     values = session.revise(decide)
+    recolour(session)
     if "selections" in values:
         session.history.clear()
         session.refresh_undo()
         session.notify("warning", "Selections of other particles were removed")
     # The model has moved on: the state under the cursor is decoded again.
-    if session.cursor_xy is not None:
-        session.decoder.show(session.cursor_xy)
+    session.decoder.refresh()
 
 
 def _centre(embedding: Embedding) -> tuple[float, float] | None:

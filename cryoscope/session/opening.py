@@ -13,10 +13,13 @@ from pydantic import ValidationError
 
 from cryoscope.data import InputError
 from cryoscope.session.circumstances import circumstances
+from cryoscope.session.contours import contour_of
 from cryoscope.session.follow import RunFollower, run_reference, show_latents
 from cryoscope.session.forms import with_option
 from cryoscope.session.jobs import Job
+from cryoscope.session.latent_records import LatentView
 from cryoscope.session.losses import LossRecorder
+from cryoscope.session.path_folder import NO_PATHS, load_trajectories, paths_that_fit
 from cryoscope.session.records import ParticlesView, RunStatus, RunView, StructureView
 from cryoscope.session.runner import Command, status_after
 from cryoscope.session.shown import backbone_trace, shown_structure, with_density
@@ -171,7 +174,7 @@ def _load_map(session: Session, path: Path) -> None:
 
     volume = read_volume(path)
     volume = replace(volume, provenance=replace(volume.provenance, detail=path.name))
-    session.shown = with_density(session.shown, volume, session.iso_sigma)
+    session.shown = with_density(session.shown, volume, contour_of(session, "file"))
     particles = session.particles
     if particles is None:
         return
@@ -205,6 +208,7 @@ def load_run(session: Session, path: Path, job: Job) -> None:
     has_latents = folder.latent_epochs() or (folder.path / "latents" / "live.npz").is_file()
     latents = folder.load_latents() if has_latents else None
     selections = folder.load_selections()
+    trajectories = load_trajectories(session, folder)
     leave_run(session)
     job.check()
     session.change(config=config, run=run)
@@ -214,6 +218,7 @@ def load_run(session: Session, path: Path, job: Job) -> None:
         fitting = [s for s in selections if len(s.mask) == len(latents)]
         active = fitting[-1].name if fitting else ""
         session.change(selections=tuple(fitting), active_selection=active)
+        session.change(trajectories=paths_that_fit(trajectories, latents))
     if folder.has_checkpoint():
         start_runner(session, {"cmd": "serve", "run": str(folder.path)}, recorder)
     else:
@@ -290,10 +295,15 @@ def leave_run(session: Session) -> None:
             "run": None,
             "latents": None,
             "embedding": None,
+            "latent_view": LatentView(),
+            "colouring": None,
+            "clusters": None,
             "selections": (),
             "active_selection": "",
+            **NO_PATHS,
             "cursor_xy": None,
             "shown": None,
+            "check": None,
         }
 
     session.revise(decide)

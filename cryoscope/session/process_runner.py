@@ -89,9 +89,17 @@ class ProcessRunner(ObservedRunner):
         """Queue a command; a child that has ended does not read it."""
         self._outbox.put(command)
 
-    def decode(self, request_id: int, z: NDArray[np.floating], *, volume: bool, path: Path) -> None:
+    def decode(
+        self,
+        request_id: int,
+        z: NDArray[np.floating],
+        *,
+        volume: bool,
+        path: Path,
+        box_size_px: int | None = None,
+    ) -> None:
         """Ask for (states, d) latents to be decoded into ``path``."""
-        self.send(decode_command(request_id, z, volume=volume, path=path))
+        self.send(decode_command(request_id, z, volume=volume, path=path, box_size_px=box_size_px))
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the child's input, upon which it saves a checkpoint and exits; else kill it."""

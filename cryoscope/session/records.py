@@ -120,6 +120,8 @@ class RunView:
         bright, detected"; empty while unknown.
     reference
         One CA atom per bead of the reference, where the structure is known.
+    bead_count
+        Residues that a decoded state has; 0 where states are maps alone, -1 while unknown.
     ready
         Whether states can be decoded (the model is there, and the reference is read).
     """
@@ -141,6 +143,7 @@ class RunView:
     device_text: str = ""
     contrast_text: str = ""
     reference: Structure | None = field(default=None, repr=False)
+    bead_count: int = -1
     ready: bool = False
 
 
@@ -160,6 +163,9 @@ class ShownState:
         Density at which ``isosurface`` was drawn.
     label
         Where it comes from: decoded by the model, reconstructed, or read from a file.
+    sigma, spread, enclosed_A3
+        ``level`` in standard deviations above the mean of the map, that standard deviation in the
+        map's units, and the volume above the level in A^3.
     """
 
     request_id: int
@@ -171,6 +177,9 @@ class ShownState:
     isosurface: Mesh | None = field(repr=False)
     level: float
     label: str
+    sigma: float = 0.0
+    spread: float = 0.0
+    enclosed_A3: float = 0.0
 
 
 @dataclass(frozen=True)

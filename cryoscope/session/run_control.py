@@ -11,6 +11,7 @@ from cryoscope.data import InputError
 from cryoscope.session.forms import with_option
 from cryoscope.session.losses import LossRecorder
 from cryoscope.session.opening import end_runner, read_run, reporting, start_runner
+from cryoscope.session.path_folder import NO_PATHS
 from cryoscope.session.records import RunStatus, RunView
 from cryoscope.session.runner import Command
 from cryoscope.session.shown import backbone_trace
@@ -175,7 +176,8 @@ def _claim(session: Session, out: Path | None) -> None:
         run = RunView(
             folder, status=RunStatus.PREPARING, stage_text="starting", reference=reference
         )
-        return {"run": run, "latents": None, "embedding": None, "cursor_xy": None}
+        nothing = dict.fromkeys(("latents", "embedding", "cursor_xy", "check"))
+        return {"run": run, **nothing, **NO_PATHS}
 
     session.revise(decide)
 

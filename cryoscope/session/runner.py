@@ -57,8 +57,20 @@ class Runner(Protocol):
         """Pass a command on (``pause``, ``resume``, ``stop``, ``checkpoint``)."""
         ...
 
-    def decode(self, request_id: int, z: NDArray[np.floating], *, volume: bool, path: Path) -> None:
-        """Ask for (states, d) latents to be decoded into ``path``; answered by ``Decoded``."""
+    def decode(
+        self,
+        request_id: int,
+        z: NDArray[np.floating],
+        *,
+        volume: bool,
+        path: Path,
+        box_size_px: int | None = None,
+    ) -> None:
+        """Ask for (states, d) latents to be decoded into ``path``; answered by ``Decoded``.
+
+        The map, that of the first state, has a box of ``box_size_px``; 0 is the run's own, None one
+        that is decoded quickly.
+        """
         ...
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
@@ -67,10 +79,17 @@ class Runner(Protocol):
 
 
 def decode_command(
-    request_id: int, z: NDArray[np.floating], *, volume: bool, path: Path
+    request_id: int,
+    z: NDArray[np.floating],
+    *,
+    volume: bool,
+    path: Path,
+    box_size_px: int | None = None,
 ) -> Command:
     """The command that asks for (states, d) latents ``z`` to be decoded into ``path``."""
+    box = {} if box_size_px is None else {"box_size_px": box_size_px}
     return {
+        **box,
         "cmd": "decode",
         "request_id": request_id,
         "z": np.asarray(z, dtype=np.float64).tolist(),

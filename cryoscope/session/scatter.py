@@ -12,7 +12,7 @@ UNIT_BOUNDS: Bounds = (-1.0, 1.0, -1.0, 1.0)
 
 
 def scatter_picture(session: Session, bounds: Bounds, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw the embedding, the active selection brighter than the rest.
+    """Draw the embedding by density or covariate, the active selection brighter than the rest.
 
     Parameters
     ----------
@@ -27,12 +27,34 @@ def scatter_picture(session: Session, bounds: Bounds, shape: tuple[int, int]) ->
     """
     from cryoscope.analysis.raster import scatter_rgba
 
-    embedding, selections, active = session.snapshot("embedding", "selections", "active_selection")
+    embedding, selections, active, shown = session.snapshot(
+        "embedding", "selections", "active_selection", "colouring"
+    )
     if embedding is None:
         return np.zeros((*shape, 4), dtype=np.uint8)
     masks = [selection.mask for selection in selections if selection.name == active]
     selected = masks[0] if masks and len(masks[0]) == len(embedding.xy) else None
-    return scatter_rgba(embedding.xy, bounds, shape, selected=selected)
+    if shown is None or len(shown.values) != len(embedding.xy):
+        return scatter_rgba(embedding.xy, bounds, shape, selected=selected)
+    if shown.name == "selection":  # all selections at once: none of them is dimmed
+        selected = None
+    return scatter_rgba(
+        embedding.xy,
+        bounds,
+        shape,
+        values=shown.values,
+        value_range=shown.colour_range,
+        kind=shown.kind,
+        selected=selected,
+        lut=shown.table,
+    )
+
+
+def density_table() -> NDArray[np.uint8]:
+    """(256, 3) colours from few to many particles in a pixel."""
+    from cryoscope.analysis.raster import lookup_table
+
+    return lookup_table()
 
 
 def scatter_bounds(session: Session, previous: Bounds | None = None) -> Bounds:

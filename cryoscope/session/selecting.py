@@ -9,16 +9,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoscope.data import Embedding, InputError, Selection
+from cryoscope.data import InputError, Selection
+from cryoscope.session.covariates import recolour
 from cryoscope.session.follow import save_selections
 from cryoscope.session.history import Change
 from cryoscope.session.opening import reporting
+from cryoscope.session.selection_rules import (
+    GEOMETRIC,
+    MODES,
+    Rule,
+    combined_mask,
+    drawn_on,
+    is_slow,
+    rule_mask,
+)
 from cryoscope.session.state import Session
 
 # Told apart with any colour vision, and on a dark ground (after Okabe and Ito).
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7")
-Mode = Literal["new", "add", "subtract"]
-_Edit = Callable[[tuple[Selection, ...], str], tuple[tuple[Selection, ...], str]]
+Mode = Literal["new", "add", "subtract", "intersect"]
+Edit = Callable[[tuple[Selection, ...], str], tuple[tuple[Selection, ...], str]]
 
 
 def lasso(session: Session, polygon_xy: ArrayLike, mode: Mode = "new") -> None:
@@ -29,36 +39,52 @@ def lasso(session: Session, polygon_xy: ArrayLike, mode: Mode = "new") -> None:
     polygon_xy
         (m, 2) corners in the embedding's coordinates.
     mode
-        ``"new"`` makes a new selection and activates it; ``"add"`` and ``"subtract"`` change the
-        active one (``"add"`` without one makes a new one).
+        As of :func:`select`.
     """
+    corners = np.asarray(polygon_xy, dtype=np.float64).tolist()
+    select(session, {"kind": "lasso", "polygon": corners}, mode)
+
+
+def select(session: Session, rule: Rule, mode: Mode = "new") -> None:
+    """Select the particles that a rule holds, all of them, drawn or not; undoable.
+
+    Parameters
+    ----------
+    rule
+        What is selected; see :mod:`cryoscope.session.selection_rules`.
+    mode
+        ``"new"`` makes a new selection and activates it; ``"add"``, ``"subtract"`` and
+        ``"intersect"`` change the active one (``"add"`` without one makes a new one).
+    """
+    if mode not in MODES:
+        raise ValueError(f"no such mode of selecting: {mode}")
+    if is_slow(session, rule):
+        session.pool.submit("Selecting", lambda _job: _select(session, rule, mode), key="select")
+        return
     with reporting(session):
-        embedding = _embedding(session)
-        polygon = np.asarray(polygon_xy, dtype=np.float64)
-        mask = _inside(embedding, polygon)
-        if mode not in ("new", "add", "subtract"):
-            raise ValueError(f"no such lasso mode: {mode}")
-        made_by = {
-            "kind": "lasso",
-            "mode": mode,
-            "polygon": polygon.tolist(),
-            "axes": list(embedding.axis_labels),
-            "embedding": embedding.embedding_id,
-        }
-        if mode == "new" or (mode == "add" and not session.active_selection):
-            if not mask.any():
-                # A slip of the hand is no error.
-                session.notify("info", "The lasso holds no particle; nothing was selected")
-                return
-            _edit(session, "lasso", lambda all_, _: _with_new(all_, mask, made_by))
-        elif not _changes(find_active(session), mask, mode):
-            session.notify("info", "The lasso changes nothing in the selection")
-        else:
-            _edit(
-                session,
-                f"lasso ({mode})",
-                lambda all_, active: _combined(all_, active, mask, mode, made_by),
-            )
+        _select(session, rule, mode)
+
+
+def _select(session: Session, rule: Rule, mode: Mode) -> None:
+    mask, made_by = rule_mask(session, rule), {**rule, "mode": mode}
+    embedding = session.embedding
+    if rule["kind"] in GEOMETRIC and embedding is not None:
+        made_by = drawn_on(made_by, embedding)
+    what = str(rule["kind"])
+    if mode == "new" or (mode == "add" and not session.active_selection):
+        if not mask.any():
+            # A slip of the hand is no error.
+            session.notify("info", f"The {what} holds no particle; nothing was selected")
+            return
+        edit_selections(session, what, lambda all_, _: _with_new(all_, mask, made_by))
+        return
+    old = find_active(session).mask
+    if np.array_equal(combined_mask(old, mask, mode), old):
+        session.notify("info", f"The {what} changes nothing in the selection")
+        return
+    edit_selections(
+        session, f"{what} ({mode})", lambda all_, active: combined(all_, active, mask, made_by)
+    )
 
 
 def find_active(session: Session) -> Selection:
@@ -76,10 +102,15 @@ def find_active(session: Session) -> Selection:
 
 def count_lasso(session: Session, polygon_xy: ArrayLike) -> int:
     """How many particles lie inside a polygon of the embedding; 0 while there is none."""
-    embedding = session.embedding
-    if embedding is None:
+    corners = np.asarray(polygon_xy, dtype=np.float64).tolist()
+    return count_rule(session, {"kind": "lasso", "polygon": corners})
+
+
+def count_rule(session: Session, rule: Rule) -> int:
+    """How many particles a rule holds, while it is being drawn; 0 while there are no latents."""
+    if session.embedding is None:
         return 0
-    return int(np.count_nonzero(_inside(embedding, np.asarray(polygon_xy, dtype=np.float64))))
+    return int(np.count_nonzero(rule_mask(session, rule)))
 
 
 def rename_selection(session: Session, name: str, new_name: str) -> None:
@@ -87,7 +118,7 @@ def rename_selection(session: Session, name: str, new_name: str) -> None:
     new_name = " ".join(new_name.split())
 
     def edit(old: tuple[Selection, ...], active: str) -> tuple[tuple[Selection, ...], str]:
-        place = _place(old, name)
+        place = place_of(old, name)
         if not new_name:
             raise InputError("a selection needs a name")
         if new_name != name and any(selection.name == new_name for selection in old):
@@ -97,20 +128,20 @@ def rename_selection(session: Session, name: str, new_name: str) -> None:
         return tuple(new), new_name if active == name else active
 
     with reporting(session):
-        _edit(session, f"rename {name}", edit)
+        edit_selections(session, f"rename {name}", edit)
 
 
 def remove_selection(session: Session, name: str) -> None:
     """Remove a selection; undoable."""
 
     def edit(old: tuple[Selection, ...], active: str) -> tuple[tuple[Selection, ...], str]:
-        place = _place(old, name)
+        place = place_of(old, name)
         new = old[:place] + old[place + 1 :]
         fallback = new[min(place, len(new) - 1)].name if new else ""
         return new, fallback if active == name else active
 
     with reporting(session):
-        _edit(session, f"remove {name}", edit)
+        edit_selections(session, f"remove {name}", edit)
 
 
 def activate_selection(session: Session, name: str) -> None:
@@ -118,7 +149,7 @@ def activate_selection(session: Session, name: str) -> None:
 
     def decide() -> dict[str, Any]:
         if name:
-            _place(session.selections, name)
+            place_of(session.selections, name)
         return {"active_selection": name}
 
     with reporting(session):
@@ -145,15 +176,6 @@ def move_cursor(session: Session, xy: Sequence[float]) -> None:
         session.decoder.show((x, y))
 
 
-def set_iso_sigma(session: Session, sigma: float) -> None:
-    """Draw the isosurface at ``sigma`` standard deviations of the map."""
-    with reporting(session):
-        if not np.isfinite(sigma):
-            raise InputError("the isosurface level is not a number", cure="Give one, e.g. 3.")
-        session.iso_sigma = float(sigma)
-        session.decoder.redraw()
-
-
 def find_selection(session: Session, name: str) -> Selection:
     """The selection of that name.
 
@@ -163,11 +185,11 @@ def find_selection(session: Session, name: str) -> Selection:
         If there is none, with the names that there are.
     """
     selections = session.selections
-    return selections[_place(selections, name)]
+    return selections[place_of(selections, name)]
 
 
-def _edit(session: Session, text: str, edit: _Edit) -> None:
-    """Change the selections, and leave the way back."""
+def edit_selections(session: Session, text: str, edit: Edit) -> None:
+    """Change the selections by ``edit``, and leave the way back and forth."""
     before: dict[str, Any] = {}
 
     def decide() -> dict[str, Any]:
@@ -180,10 +202,12 @@ def _edit(session: Session, text: str, edit: _Edit) -> None:
     def restore(values: dict[str, Any]) -> None:
         session.change(**values)
         save_selections(session)
+        recolour(session, "selections")
 
     session.history.push(Change(text, lambda: restore(before), lambda: restore(after)))
     session.refresh_undo()
     save_selections(session)
+    recolour(session, "selections")
 
 
 def _with_new(
@@ -198,45 +222,32 @@ def _with_new(
     return (*old, Selection(name, mask, colour, made_by=made_by)), name
 
 
-def _combined(
-    old: tuple[Selection, ...],
-    active: str,
-    mask: NDArray[np.bool_],
-    mode: Mode,
-    made_by: dict[str, Any],
+def combined(
+    old: tuple[Selection, ...], active: str, mask: NDArray[np.bool_], made_by: Rule
 ) -> tuple[tuple[Selection, ...], str]:
-    place = _place(old, active)
+    """The selections with ``mask`` combined into the active one by ``made_by["mode"]``."""
+    place = place_of(old, active)
     selection = old[place]
-    combined = selection.mask | mask if mode == "add" else selection.mask & ~mask
     steps = [*selection.made_by.get("steps", [selection.made_by]), made_by]
     new = list(old)
-    new[place] = replace(selection, mask=combined, made_by={"kind": "combined", "steps": steps})
+    new[place] = replace(
+        selection,
+        mask=combined_mask(selection.mask, mask, made_by["mode"]),
+        made_by={"kind": "combined", "steps": steps},
+    )
     return tuple(new), active
 
 
-def _changes(selection: Selection, mask: NDArray[np.bool_], mode: Mode) -> bool:
-    """Whether adding or subtracting ``mask`` makes another selection."""
-    new = mask & ~selection.mask if mode == "add" else mask & selection.mask
-    return bool(new.any())
+def place_of(selections: tuple[Selection, ...], name: str) -> int:
+    """Where the selection of that name stands.
 
-
-def _place(selections: tuple[Selection, ...], name: str) -> int:
+    Raises
+    ------
+    InputError
+        If there is none, with the names that there are.
+    """
     names = [selection.name for selection in selections]
     if name not in names:
         there_are = f"There are: {', '.join(names)}." if names else "Lasso some particles first."
         raise InputError(f"there is no selection {name!r}", cure=there_are)
     return names.index(name)
-
-
-def _embedding(session: Session) -> Embedding:
-    if session.embedding is None:
-        raise InputError("there are no latents yet", cure="Train, or open a run folder, first.")
-    return session.embedding
-
-
-def _inside(embedding: Embedding, polygon: NDArray[np.float64]) -> NDArray[np.bool_]:
-    from cryoscope.analysis.lasso import polygon_mask
-
-    if len(polygon) < 3:
-        return np.zeros(len(embedding.xy), dtype=np.bool_)
-    return polygon_mask(embedding.xy, polygon)

@@ -54,11 +54,16 @@ def write_structures(decoder: StateDecoder, z: NDArray[np.floating], file: Path)
     """
     if decoder.bead_count == 0:
         return ""
+    write_trajectory(file, structures_with_motion(decoder, z))
+    return file.name
+
+
+def structures_with_motion(decoder: StateDecoder, z: NDArray[np.floating]) -> Trajectory:
+    """The traces of (S, d) states; the B-factor is the RMS motion of every residue, in A."""
     coords_A = decoder.coords_A(z)
     trace = decoder.trace_structure
     model = replace(trace, b_factor_A2=residue_motion_A(coords_A, trace))
-    write_trajectory(file, Trajectory(model, coords_A))
-    return file.name
+    return Trajectory(model, coords_A)
 
 
 def common_level(maps: Sequence[Volume]) -> float:
@@ -75,19 +80,23 @@ def write_path_series(
     *,
     progress: Progress,
     should_stop: ShouldStop,
+    title: str = "",
+    structures_name: str = STRUCTURES,
 ) -> None:
     """Write the states of a path into a new folder.
 
-    states.csv (latents and the particles that support each state), state-NN.mrc, states.pdb where
-    the run has atoms, series.cxc for ChimeraX, and movie.gif (seen along the beam and from the
-    side).
+    states.csv (latents and the particles that support each state), state-NN.mrc, states.pdb (or
+    ``structures_name``, .pdb or .cif) where the run has atoms, series.cxc for ChimeraX, and
+    movie.gif (seen along the beam and from the side). Progress is told of ``title``, by default
+    the name of the folder.
     """
-    folder.mkdir()
-    what = f"maps of {folder.name}"
+    folder.mkdir(exist_ok=True)
+    title = title or folder.name
+    what = f"maps of {title}"
     maps, small = write_maps(
         decoder, z, folder, "state", lambda n, of: progress(what, n, of), should_stop
     )
-    structures = write_structures(decoder, z, folder / STRUCTURES)
+    structures = write_structures(decoder, z, folder / structures_name)
     header = [f"z{i + 1}" for i in range(z.shape[1])]
     lines = [",".join(["state", *header, "nearest_particle", "distance", "particles"])]
     for i, state in enumerate(z):
@@ -104,7 +113,7 @@ def write_path_series(
     for number, volume in enumerate(small, start=1):
         stop_if_asked(should_stop)
         frames.append(two_views(volume, level))
-        progress(f"movie of {folder.name}", number, len(small))
+        progress(f"movie of {title}", number, len(small))
     write_movie(folder / "movie.gif", frames, frames_per_s=_MOVIE_FRAMES_PER_S)
 
 

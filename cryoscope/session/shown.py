@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Mesh, Provenance, Structure, Volume
+from cryoscope.session.contours import Contour
 from cryoscope.session.records import ShownState
 
 STATES_LIMIT_BYTES = 8 * 1024**3
@@ -69,7 +70,7 @@ def shown_decoded(
     decoded: DecodedStates,
     reference: Structure | None,
     *,
-    iso_sigma: float,
+    contour: Contour,
     run_id: str,
     epoch: int,
 ) -> ShownState:
@@ -91,7 +92,7 @@ def shown_decoded(
     shown = ShownState(
         request_id, z, coords_A, moved_A, backbone, density, None, 0.0, provenance.label()
     )
-    return with_level(shown, iso_sigma)
+    return with_level(shown, contour)
 
 
 def shown_structure(structure: Structure, file: Path) -> ShownState:
@@ -104,23 +105,31 @@ def shown_structure(structure: Structure, file: Path) -> ShownState:
     return ShownState(0, nowhere, coords_A, moved_A, backbone, None, None, 0.0, label)
 
 
-def with_density(shown: ShownState | None, density: Volume, iso_sigma: float) -> ShownState:
+def with_density(shown: ShownState | None, density: Volume, contour: Contour) -> ShownState:
     """The map ``density``, together with the backbone that is already shown."""
     if shown is None:
         nothing, empty = np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.float32)
         shown = ShownState(0, empty, nothing, empty, _no_mesh(), None, None, 0.0, "")
     label = density.provenance.label()
-    return with_level(replace(shown, density=density, label=label), iso_sigma)
+    return with_level(replace(shown, density=density, label=label), contour)
 
 
-def with_level(shown: ShownState, iso_sigma: float) -> ShownState:
-    """The same state with its isosurface at ``iso_sigma`` standard deviations."""
-    from cryoscope.analysis.isosurface import isosurface, sigma_level
+def with_level(shown: ShownState, contour: Contour) -> ShownState:
+    """The same state with its isosurface at the level that the contour gives for its map."""
+    from cryoscope.analysis.isosurface import enclosed_volume_A3, isosurface, mean_and_spread
 
     if shown.density is None:
         return replace(shown, isosurface=None, level=0.0)
-    level = sigma_level(shown.density, iso_sigma)
-    return replace(shown, isosurface=isosurface(shown.density, level), level=level)
+    level = contour.level(shown.density)
+    mean, spread = mean_and_spread(shown.density)
+    return replace(
+        shown,
+        isosurface=isosurface(shown.density, level),
+        level=level,
+        sigma=(level - mean) / spread if spread > 0 else 0.0,
+        spread=spread,
+        enclosed_A3=enclosed_volume_A3(shown.density, level),
+    )
 
 
 def _backbone(

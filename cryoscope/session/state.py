@@ -11,15 +11,19 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal, SignalGroup
 
 from cryoscope.data import Embedding, InputError, Latents, Selection
 from cryoscope.session.decode import Decoder
 from cryoscope.session.history import History
 from cryoscope.session.jobs import JobPool
+from cryoscope.session.latent_records import Covariate, LatentView
+from cryoscope.session.path_player import PathPlayer
 from cryoscope.session.process_runner import ProcessRunner
 from cryoscope.session.records import (
     JobView,
@@ -34,6 +38,11 @@ from cryoscope.session.runner import Runner
 from cryoscope.training.config import TrainConfig
 from cryoscope.training.presets import DEFAULT_PRESET, preset
 
+if TYPE_CHECKING:
+    from cryoscope.data.trajectory_path import TrajectoryPath
+    from cryoscope.session.check_records import Check
+    from cryoscope.session.contours import Contour
+
 _log = logging.getLogger(__name__)
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -47,13 +56,25 @@ class SessionEvents(SignalGroup):
     run = Signal(object)
     latents = Signal(object)
     embedding = Signal(object)
+    latent_view = Signal(object)
+    colouring = Signal(object)
+    clusters = Signal(object)
     selections = Signal(object)
     active_selection = Signal(object)
     cursor_xy = Signal(object)
     shown = Signal(object)
     iso_sigma = Signal(object)
+    contours = Signal(object)
+    check = Signal(object)
     jobs = Signal(object)
     notice = Signal(object)
+    trajectories = Signal(object)
+    active_path = Signal(object)
+    path_frame = Signal(object)
+    path_marks = Signal(object)
+    marked_residue = Signal(object)
+    backbone_colour = Signal(object)
+    residue_motion = Signal(object)
     undo_state = Signal(object)
 
 
@@ -80,6 +101,12 @@ class Session:
         The run that is shown, or None.
     latents, embedding
         Latents of the run and their 2-D picture, or None.
+    latent_view
+        Which picture of the latents ``embedding`` is.
+    colouring
+        The covariate that the particles are coloured by, or None for their density.
+    clusters
+        (N,) cluster of each particle by the last k-means (-1 none), or None.
     selections, active_selection
         Named particle selections, and the name of the one that is edited ("" for none).
     cursor_xy
@@ -87,7 +114,23 @@ class Session:
     shown
         What the 3-D view shows, or None.
     iso_sigma
-        Isosurface level in standard deviations of the map.
+        Isosurface level in standard deviations of the map, as it was asked for last.
+    contours
+        The contour of each kind of map that was given one; see
+        :func:`cryoscope.session.contours.contour_of`.
+    check
+        What the images of the selection that was reconstructed last say, or None.
+    trajectories, active_path, path_frame
+        Named ways through latent space, the name of the one that is looked at ("" for none), and
+        which of its states (from 0).
+    path_marks
+        Rows of the particles marked for the next path, in order.
+    marked_residue
+        Place in the backbone trace of the residue that is pointed out, or None.
+    backbone_colour
+        What the backbone is coloured by; see :mod:`cryoscope.session.residues`.
+    residue_motion
+        How far every residue moves over the states of the run, or None while it is not measured.
     jobs
         What goes on in the background.
     notice
@@ -102,11 +145,23 @@ class Session:
     run: RunView | None
     latents: Latents | None
     embedding: Embedding | None
+    latent_view: LatentView
+    colouring: Covariate | None
+    clusters: NDArray[np.int64] | None
     selections: tuple[Selection, ...]
     active_selection: str
     cursor_xy: tuple[float, float] | None
     shown: ShownState | None
     iso_sigma: float
+    contours: Mapping[str, Contour]
+    check: Check | None
+    trajectories: tuple[TrajectoryPath, ...]
+    active_path: str
+    path_frame: int
+    path_marks: tuple[int, ...]
+    marked_residue: int | None
+    backbone_colour: str
+    residue_motion: NDArray[np.float64] | None
     jobs: tuple[JobView, ...]
     notice: Notice | None
     undo_state: UndoState
@@ -122,9 +177,12 @@ class Session:
         self.make_runner = make_runner
         self.runner: Runner | None = None
         self._follower: object = None
+        # The last UMAP and the latents that it is of: it takes long to make.
+        self.kept_umap: tuple[Latents, Embedding] | None = None
         self.history = History()
         self.pool = JobPool(self._refresh_jobs, self.report, workers=workers)
         self.decoder = Decoder(self)
+        self.player = PathPlayer(self)
         self.closed = False
         _open_sessions.add(self)
 
@@ -219,11 +277,23 @@ def _initial_fields() -> dict[str, Any]:
         "run": None,
         "latents": None,
         "embedding": None,
+        "latent_view": LatentView(),
+        "colouring": None,
+        "clusters": None,
         "selections": (),
         "active_selection": "",
         "cursor_xy": None,
         "shown": None,
         "iso_sigma": 3.0,
+        "contours": {},
+        "check": None,
+        "trajectories": (),
+        "active_path": "",
+        "path_frame": 0,
+        "path_marks": (),
+        "marked_residue": None,
+        "backbone_colour": "displacement",
+        "residue_motion": None,
         "jobs": (),
         "notice": None,
         "undo_state": UndoState(),

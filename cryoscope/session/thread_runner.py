@@ -77,9 +77,17 @@ class ThreadRunner(ObservedRunner):
             else:
                 self._engine.submit(command)
 
-    def decode(self, request_id: int, z: NDArray[np.floating], *, volume: bool, path: Path) -> None:
+    def decode(
+        self,
+        request_id: int,
+        z: NDArray[np.floating],
+        *,
+        volume: bool,
+        path: Path,
+        box_size_px: int | None = None,
+    ) -> None:
         """Ask for (states, d) latents to be decoded into ``path``."""
-        self.send(decode_command(request_id, z, volume=volume, path=path))
+        self.send(decode_command(request_id, z, volume=volume, path=path, box_size_px=box_size_px))
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Stop with a checkpoint and quit; a thread that does not is no longer waited for."""

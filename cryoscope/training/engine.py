@@ -163,8 +163,21 @@ class Engine:
             )
         arrays: dict[str, Any] = {"coords_A": decoder.coords_A(z), "z": z, "epoch": decoder.epoch}
         if command.get("volume"):
-            volume = decoder.volume(z[0], decoder.preview_box_px)
+            volume = decoder.volume(z[0], _box_px(command, decoder))
             arrays |= {"volume": volume.values, "voxel_size_A": volume.voxel_size_A}
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
         self._publish(Decoded(int(command["request_id"]), str(target)))
+
+
+def _box_px(command: Command, decoder: Decoder) -> int:
+    """The box of the map that is asked for: the preview's, the run's own (0), or a smaller one."""
+    box_px = command.get("box_size_px")
+    if box_px is None:
+        return decoder.preview_box_px
+    own_px = decoder.optics.box_size_px
+    if not isinstance(box_px, int) or not (box_px == 0 or 8 <= box_px <= own_px) or box_px % 2:
+        raise InputError(
+            f"a map in a box of {box_px} px", cure=f"Choose an even number from 8 to {own_px} px"
+        )
+    return box_px

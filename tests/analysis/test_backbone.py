@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryoscope.analysis.backbone import chain_breaks, tube_mesh
+from cryoscope.analysis.backbone import chain_breaks, tube_mesh, tube_values
 from cryoscope.data import Mesh
 
 
@@ -142,3 +142,15 @@ def test_numbers_may_jump_where_beads_are_neighbours() -> None:
     coords[2:] += np.array([0, 0, 4.0])
     assert chain_breaks(coords, chain, np.array([1, 2, 4, 5])).tolist() == [0, 1, 0]
     assert chain_breaks(coords[:1], chain[:1], np.array([1])).shape == (0,)
+
+
+def test_other_values_fit_the_vertices_of_the_same_tube() -> None:
+    coords_A = np.cumsum(np.random.default_rng(3).normal(size=(12, 3)) + 2.0, axis=0)
+    breaks = np.zeros(11, dtype=bool)
+    breaks[5] = True
+    values = np.arange(12.0)
+    mesh = tube_mesh(coords_A, breaks, values=values)
+    assert np.array_equal(tube_values(breaks, values), mesh.values)
+    classes = tube_values(breaks, np.repeat([0.0, 4.0], 6), blended=False)
+    assert set(classes.tolist()) == {0.0, 4.0}
+    assert len(classes) == len(mesh.vertices_A)

@@ -128,3 +128,38 @@ def test_bounds_grow_only_when_needed() -> None:
     old = (0.0, 10.0, 0.0, 10.0)
     assert expand_bounds(old, (1, 9, 2, 8)) == old
     assert expand_bounds(old, (1, 20, 2, 8)) == (0.0, 20 + 1.9, 0.0, 10.0)
+
+
+def test_angles_average_across_the_turn() -> None:
+    xy = np.full((2, 2), 0.5, dtype=np.float32)
+    table = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+    picture = scatter_rgba(
+        xy, (0, 1, 0, 1), (1, 1), values=np.array([-170.0, 170.0]), value_range=(-180, 180),
+        kind="cyclic", lut=table, point_size_px=1,
+    )  # fmt: skip
+    assert min(picture[0, 0, 0], 255 - picture[0, 0, 0]) <= 1, "180 degrees, not 0"
+
+
+def test_the_commonest_category_colours_a_pixel_and_unknown_is_grey() -> None:
+    xy = np.array([[0.25, 0.5]] * 3 + [[0.75, 0.5]], dtype=np.float32)
+    table = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
+    picture = scatter_rgba(
+        xy, (0, 1, 0, 1), (1, 2), values=np.array([0, 2, 2, np.nan]), kind="discrete", lut=table,
+        point_size_px=1,
+    )  # fmt: skip
+    assert picture[0, 0, :3].tolist() == [0, 0, 255]
+    assert len(set(picture[0, 1, :3].tolist())) == 1
+
+
+def test_categories_of_many_points_are_those_of_few() -> None:
+    rng = np.random.default_rng(0)
+    xy, values = rng.uniform(size=(60_000, 2)).astype(np.float32), rng.integers(0, 3, 60_000)
+    table = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
+    shaded = scatter_rgba(
+        xy, (0, 1, 0, 1), (8, 9), values=values.astype(float), kind="discrete", lut=table
+    )
+    cell = (np.clip((8 * (1 - xy[:, 1])).astype(int), 0, 7), (9 * xy[:, 0]).astype(int))
+    counts = np.stack(
+        [np.histogram2d(*[c[values == k] for c in cell], (8, 9))[0] for k in range(3)]
+    )
+    assert (shaded[..., :3] == table[counts.argmax(axis=0)]).all(axis=2).mean() > 0.9

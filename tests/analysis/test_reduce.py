@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cryoscope.analysis.reduce import (
     NeighbourIndex,
+    dimension_embedding,
     nearest_state,
     pca_embedding,
     principal_axes,
@@ -133,3 +135,19 @@ def test_umap_needs_particles(z: np.ndarray) -> None:
     pytest.importorskip("umap", reason="umap-learn is not installed")
     with pytest.raises(InputError, match="at least 10 particles"):
         umap_embedding(z[:5])
+
+
+def test_other_components_and_dimensions_as_they_are(z: np.ndarray) -> None:
+    first, other = pca_embedding(z), pca_embedding(z, components=(3, 1))
+    np.testing.assert_allclose(np.abs(other.xy[:, 1]), np.abs(first.xy[:, 0]), atol=1e-4)
+    assert other.axis_labels[0].startswith("PC3 (")
+    flipped = replace(other, xy=-other.xy)
+    again = pca_embedding(z, flipped, components=(3, 1))
+    np.testing.assert_allclose(again.xy, flipped.xy, atol=1e-4)
+    raw = dimension_embedding(z, (4, 2))
+    np.testing.assert_array_equal(raw.xy, z[:, [3, 1]])
+    assert raw.axis_labels == ("Latent dimension 4", "Latent dimension 2")
+    for make in (dimension_embedding, lambda z, pair: pca_embedding(z, components=pair)):
+        with pytest.raises(InputError, match="Choose 1 to 4"):
+            make(z, (1, 5))
+    assert not dimension_embedding(z[:, :1]).xy[:, 1].any()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 
 from cryoscope.data import Latents, Particles, Structure
 from cryoscope.data.optics import CTFParams, Optics
@@ -29,8 +30,8 @@ LIVE_S = 0.5
 
 
 @dataclass(frozen=True)
-class NoImages:
-    """As many images as wanted, none of which can be read."""
+class BlobImages:
+    """As many images as wanted: noise with a blob whose place depends on the row."""
 
     count: int
     box_size_px: int = 64
@@ -39,10 +40,17 @@ class NoImages:
         return self.count
 
     def read(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
-        raise AssertionError("the window never reads images")
+        y, x = np.indices((self.box_size_px, self.box_size_px)) - self.box_size_px // 2
+        images = []
+        for row in index:
+            rng = np.random.default_rng(int(row))
+            dx, dy = 8 * rng.uniform(-1, 1, 2)
+            blob = np.exp(-((x - dx) ** 2 / 90 + (y - dy) ** 2 / 30))
+            images.append(blob + 0.8 * rng.normal(size=blob.shape))
+        return np.array(images, dtype=np.float32)
 
-    def take(self, index: NDArray[np.integer]) -> NoImages:
-        return NoImages(len(index), self.box_size_px)
+    def take(self, index: NDArray[np.integer]) -> BlobImages:
+        return BlobImages(len(index), self.box_size_px)
 
 
 def hinge_A(angle_rad: float) -> NDArray[np.float32]:
@@ -76,13 +84,14 @@ def structure() -> Structure:
 
 
 def particles(count: int, file: Path) -> Particles:
-    """``count`` particles that came from ``file``."""
+    """``count`` particles that came from ``file``, seen from everywhere."""
+    rng = np.random.default_rng(1)
     return Particles(
-        images=NoImages(count),
+        images=BlobImages(count),
         optics=(Optics(pixel_size_A=1.6, box_size_px=64),),
-        ctf=CTFParams.uniform(count, 15_000.0),
-        poses=Poses(np.broadcast_to(np.eye(3), (count, 3, 3)), np.zeros((count, 2))),
-        half_set=np.ones(count, dtype=np.int8),
+        ctf=CTFParams.uniform(count, rng.uniform(8_000.0, 22_000.0, count)),
+        poses=Poses(Rotation.random(count, rng).as_matrix(), np.zeros((count, 2))),
+        half_set=(1 + np.arange(count) % 2).astype(np.int8),
         uid=np.array([f"{i:06d}@particles.mrcs" for i in range(1, count + 1)]),
         source=ParticleSource(file, np.arange(count)),
     )

@@ -71,8 +71,8 @@ def test_scrubbing_outside_stays_at_the_edge(canvas: LatentCanvas) -> None:
 def test_a_lasso_is_the_stroke_in_data_positions(
     canvas: LatentCanvas, keys: Any, mode: str
 ) -> None:
-    finished: list[tuple[np.ndarray, str]] = []
-    canvas.lasso_finished.connect(lambda polygon, how: finished.append((polygon, how)))
+    finished: list[tuple[Any, str]] = []
+    canvas.stroke_finished.connect(lambda rule, how: finished.append((rule["polygon"], how)))
     canvas.set_tool(Tool.LASSO)
     corners = [(-1.0, -0.5), (1.0, -0.5), (1.0, 0.5), (-1.0, 0.5)]
     stroke(canvas, corners, keys)
@@ -83,7 +83,7 @@ def test_a_lasso_is_the_stroke_in_data_positions(
 
 def test_the_release_position_belongs_to_the_lasso(canvas: LatentCanvas) -> None:
     finished: list[np.ndarray] = []
-    canvas.lasso_finished.connect(lambda polygon, _mode: finished.append(polygon))
+    canvas.stroke_finished.connect(lambda rule, _mode: finished.append(rule["polygon"]))
     canvas.set_tool(Tool.LASSO)
     QTest.mousePress(canvas, LEFT, NO_KEY, at(canvas, -1, -0.5))
     QTest.mouseMove(canvas, at(canvas, 1, -0.5))
@@ -93,7 +93,7 @@ def test_the_release_position_belongs_to_the_lasso(canvas: LatentCanvas) -> None
 
 def test_a_click_or_escape_selects_nothing(canvas: LatentCanvas) -> None:
     finished: list[Any] = []
-    canvas.lasso_finished.connect(lambda *answer: finished.append(answer))
+    canvas.stroke_finished.connect(lambda *answer: finished.append(answer))
     canvas.set_tool(Tool.LASSO)
     QTest.mouseClick(canvas, LEFT, NO_KEY, at(canvas, 0, 0))
     QTest.mousePress(canvas, LEFT, NO_KEY, at(canvas, -1, -0.5))

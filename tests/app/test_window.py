@@ -243,7 +243,7 @@ def test_the_count_follows_the_lasso(window: Any, session: Any, until: Until) ->
     canvas = window.latent.canvas
     places = [QPoint(round(x), round(y)) for x, y in canvas.to_widget(box(canvas, 0.01, 0.99))]
     texts: list[str] = []
-    window.latent._counts.answered.connect(lambda count: texts.append(f"{count:,}"))
+    window.latent._counts.answered.connect(lambda answer: texts.append(f"{answer[0]:,}"))
     QTest.mousePress(canvas, LEFT, NO_KEY, places[0])
     for place in places[1:]:
         QTest.mouseMove(canvas, place)

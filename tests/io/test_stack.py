@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import warnings
@@ -150,13 +151,15 @@ def test_images_come_in_the_order_asked_for(
     assert images.take(np.zeros(0, dtype=int)).read(np.zeros(0, dtype=int)).shape[0] == 0
 
 
-def test_few_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack_module, "_OPEN_FILES", 2)
-    files = [stack_file(tmp_path / f"{i}.mrcs", 1, first=i) for i in range(5)]
-    images = open_two(files, list(range(5)), [0] * 5)
-    for _ in range(2):
-        assert images.read(np.arange(5))[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
-    assert len(images._stacks._maps) == 2
+def test_a_stack_that_is_cut_off_meanwhile(two_stacks: list[Path]) -> None:
+    images = open_two(two_stacks, [0, 0], [0, 4])
+    os.truncate(two_stacks[0], two_stacks[0].stat().st_size - 1)
+    assert images.read(np.array([0]))[0, 0, 0] == 0
+    with pytest.raises(InputError, match="shorter than it was"):
+        images.read(np.array([0, 1]))
+    two_stacks[0].unlink()
+    with pytest.raises(InputError, match="no such file"):
+        images.read(np.array([0]))
 
 
 def test_travels_to_other_processes(two_stacks: list[Path]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryoscope.data import InputError
-from cryoscope.io import star_lines
+from cryoscope.io import star_block, star_lines
 from cryoscope.io.star import read_star, write_star, write_star_rows
 
 HEAD = "data_particles\n\nloop_\n_rlnImageName #1\n_rlnDefocusU #2\n_rlnNote #3\n"
@@ -312,3 +312,54 @@ def test_real_files_read_as_starfile_reads_them(
     everything = np.arange(star.particle_block().rows)
     write_star_rows(star, everything, tmp_path / "copy.star")
     assert (tmp_path / "copy.star").read_bytes() == (fixtures_dir / name).read_bytes()
+
+
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False).flatmap(
+            lambda value: st.sampled_from(
+                [f"{value!r}", f"{value:.6f}", f"{value:12.3e}", f"{value:.17g}", f"{value:+.1f}"]
+            )
+        )
+        | st.from_regex(r"[+-]?[0-9]{1,22}(\.[0-9]{0,22})?([eE][+-]?[0-9]{1,2})?", fullmatch=True),
+        min_size=1,
+        max_size=30,
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_numbers_are_rounded_as_python_rounds_them(
+    tmp_path_factory: pytest.TempPathFactory, words: list[str], end: str
+) -> None:
+    path = tmp_path_factory.mktemp("numbers") / "a.star"
+    text = HEAD + "".join(f"{i}@a {word} {word}\n" for i, word in enumerate(words, 1))
+    path.write_bytes(text.rstrip("\n").replace("\n", end).encode())
+    block = read_star(path).particle_block()
+    expected = np.array([float(word) for word in words])
+    for column in ("_rlnDefocusU", "_rlnNote"):
+        found = block.numbers(column)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
+def test_one_long_value_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i}@a 1 x\n" for i in range(200)) + f"1@a 1 {'y' * 4000}\n"
+    table = read_star(write(tmp_path / "a.star", HEAD + rows)).particle_block()
+    monkeypatch.setattr(star_block, "_LEAST_TEXT_BYTES", 0)
+    with pytest.raises(InputError, match=r"row 201: _rlnNote is a value of 4000 characters"):
+        table.text("_rlnNote")
+
+
+def test_threads_read_as_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f"{i + 1:06d}@s{i % 7}.mrcs {i * 0.37:.6f} n{i}\n" for i in range(500))
+    path = write(tmp_path / "a.star", HEAD + rows)
+    whole = read_star(path).particle_block()
+    monkeypatch.setattr(star_lines, "_CHUNK_BYTES", 1000)  # mapped, in pieces
+    monkeypatch.setattr(star_block, "_ROWS_AT_ONCE", 33)
+    parts = read_star(path).particle_block()
+    for column in whole.columns:
+        np.testing.assert_array_equal(parts.text(column), whole.text(column))
+    np.testing.assert_array_equal(parts.numbers("_rlnDefocusU"), whole.numbers("_rlnDefocusU"))
+    some = np.array([400, 3])
+    assert parts.text("_rlnNote", some).tolist() == ["n400", "n3"]

@@ -81,6 +81,13 @@ def test_pause_decode_resume_stop(worker: Worker, long_config: TrainConfig, tmp_
         assert arrays["volume"].shape == (32, 32, 32)
     worker.send(cmd="decode", request_id=9, z=[[0.0] * 3], path=str(answer))
     assert worker.until("decode_failed")[-1]["request_id"] == 9
+    request = {"cmd": "decode", "z": [[0.0] * 8], "volume": True, "path": str(answer)}
+    worker.send(**request, request_id=10, box_size_px=16)
+    worker.until("decoded")
+    with np.load(answer, allow_pickle=False) as arrays:
+        assert arrays["volume"].shape == (16, 16, 16)
+    worker.send(**request, request_id=11, box_size_px=1_000_000)
+    assert "8 to 32" in worker.until("decode_failed")[-1]["message"]
     worker.send(cmd="resume")
     worker.until("resumed")
     worker.until("step_done")

@@ -65,7 +65,7 @@ class ProjectPanel(QWidget):
         layout.addWidget(self.table)
         layout.addLayout(buttons)
         layout.addWidget(self.demo_button)
-        for field in ("particles", "structure", "run", "jobs"):
+        for field in ("particles", "structure", "run", "jobs", "config"):
             bridge.watch(field, lambda _value: self.refresh())
 
     def refresh(self) -> None:
@@ -112,7 +112,9 @@ class ProjectPanel(QWidget):
 
     def _show_structure(self, structure: Any) -> None:
         if structure is None:
-            self._say("Structure", "none yet: drop a .pdb or .cif file", None)
+            needed = self._session.config.model == "atomic"
+            why = "none yet: drop a .pdb or .cif file" if needed else "none: this method needs none"
+            self._say("Structure", why, None)
             return
         chains = len(structure.chains)
         self._say(

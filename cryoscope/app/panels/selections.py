@@ -1,17 +1,20 @@
-"""Named selections: how many particles, undo and redo, and the way back to RELION."""
+"""Named selections: colours, notes, set operations, undo, and the way back to RELION."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QIcon, QKeySequence, QPixmap
+from qtpy.QtGui import QAction, QColor, QIcon, QKeySequence, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMenu,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -25,7 +28,21 @@ from cryoscope.session import actions
 
 SWATCH_PX = 11
 LIST_HEIGHT_PX = 96
-NONE_TEXT = "No selections yet: choose Lasso above the plot and draw around some particles."
+NONE_TEXT = "No selections yet: choose the lasso above the plot and draw around some particles."
+NAME, COUNT, NOTE = range(3)
+COLOURS = (
+    ("orange", "#e69f00"),
+    ("sky blue", "#56b4e9"),
+    ("green", "#009e73"),
+    ("yellow", "#f0e442"),
+    ("vermilion", "#d55e00"),
+    ("purple", "#cc79a7"),
+)
+COMBINING: tuple[tuple[Literal["add", "subtract", "intersect"], str], ...] = (
+    ("add", "Add the particles of"),
+    ("subtract", "Take away those of"),
+    ("intersect", "Keep what is also in"),
+)
 
 
 class SelectionsPanel(QWidget):
@@ -51,7 +68,7 @@ class SelectionsPanel(QWidget):
         layout.addWidget(self.table)
         row = QHBoxLayout()
         row.setSpacing(theme.SPACING_PX)
-        for button in (self.undo, self.redo, self.remove):
+        for button in (self.undo, self.redo, self.remove, self.change):
             row.addWidget(button)
         row.addStretch(1)
         row.addWidget(self.export)
@@ -61,18 +78,21 @@ class SelectionsPanel(QWidget):
         bridge.watch("undo_state", self._refresh_undo)
 
     def _make_table(self) -> None:
-        self.table = QTableWidget(0, 2)
-        self.table.setHorizontalHeaderLabels(["Selection", "Particles"])
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["Selection", "Particles", "Note"])
         header = self.table.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(COUNT, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(NOTE, QHeaderView.ResizeMode.Stretch)
         self.table.verticalHeader().setVisible(False)
         self.table.verticalHeader().setDefaultSectionSize(22)
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setFixedHeight(LIST_HEIGHT_PX)
-        self.table.setToolTip("Click: make it the active one. Double click: rename it.")
+        self.table.setToolTip(
+            "Click: make it the active one. Double click: change its name or its note."
+        )
         self.table.itemChanged.connect(self._rename)
         self.table.itemSelectionChanged.connect(self._activate)
 
@@ -83,11 +103,16 @@ class SelectionsPanel(QWidget):
         self.redo.setShortcut(QKeySequence.StandardKey.Redo)
         self.undo.clicked.connect(lambda: actions.undo(session))
         self.redo.clicked.connect(lambda: actions.redo(session))
+        self.change = QPushButton("Change")
+        self.menu = QMenu(self.change)
+        self.menu.setToolTipsVisible(True)
+        self.menu.aboutToShow.connect(self._fill_menu)
+        self.change.setMenu(self.menu)
         self.remove = QPushButton("Remove")
         self.remove.clicked.connect(
             lambda: actions.remove_selection(session, session.active_selection)
         )
-        self.export = QPushButton("Export particles…")
+        self.export = QPushButton("Export…")
         self.export.clicked.connect(self.ask_export)
 
     def refresh(self) -> None:
@@ -100,17 +125,15 @@ class SelectionsPanel(QWidget):
         for row, selection in enumerate(selections):
             name = QTableWidgetItem(selection.name)
             name.setData(Qt.ItemDataRole.UserRole, selection.name)
-            swatch = QPixmap(SWATCH_PX, SWATCH_PX)
-            swatch.fill(QColor(selection.colour))
-            icon = QIcon(swatch)
-            # Qt tints the icon of a highlighted row, which would be another colour.
-            icon.addPixmap(swatch, QIcon.Mode.Selected)
-            name.setIcon(icon)
+            name.setIcon(_swatch(selection.colour))
             count = QTableWidgetItem(f"{len(selection):,}")
             count.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             count.setFlags(count.flags() & ~Qt.ItemFlag.ItemIsEditable)
-            self.table.setItem(row, 0, name)
-            self.table.setItem(row, 1, count)
+            note = QTableWidgetItem(selection.note)
+            note.setToolTip(selection.note)
+            self.table.setItem(row, NAME, name)
+            self.table.setItem(row, COUNT, count)
+            self.table.setItem(row, NOTE, note)
             if selection.name == active:
                 self.table.selectRow(row)
         if not any(selection.name == active for selection in selections):
@@ -132,9 +155,13 @@ class SelectionsPanel(QWidget):
 
     def _refresh_buttons(self, active: str) -> None:
         self.remove.setEnabled(bool(active))
+        self.change.setEnabled(bool(active))
         self.export.setEnabled(bool(active))
         why = "" if active else "Select particles with the lasso, or click a row above, first"
         self.remove.setToolTip(why or f"Remove the selection “{active}”; undo brings it back")
+        self.change.setToolTip(
+            why or f"Invert “{active}”, colour it, combine it with another, or make it again"
+        )
         self.export.setToolTip(
             why or f"Write the particles of “{active}” as a .star file that RELION reads"
         )
@@ -147,9 +174,52 @@ class SelectionsPanel(QWidget):
             button.setEnabled(bool(text))
             button.setToolTip(f"{word.capitalize()}: {text}" if text else f"Nothing to {word}")
 
+    def _fill_menu(self) -> None:
+        session, active = self._session, self._session.active_selection
+        self.menu.clear()
+        self._add(
+            self.menu, "Invert: all other particles", lambda: actions.invert_selection(session)
+        )
+        self._add(
+            self.menu,
+            "Make again with the latents of now",
+            lambda: actions.replay_selection(session, active),
+            "What was drawn on principal components or latent dimensions, on the same axes",
+        )
+        colours = self.menu.addMenu("Colour")
+        for text, colour in COLOURS:
+            recolour = self._add(
+                colours,
+                text,
+                partial(actions.recolour_selection, session, active, colour),
+            )
+            recolour.setIcon(_swatch(colour))
+        others = [one for one in session.selections if one.name != active]
+        self.menu.addSeparator()
+        for mode, text in COMBINING:
+            submenu = self.menu.addMenu(text)
+            submenu.setEnabled(bool(others))
+            for other in others:
+                combine = self._add(
+                    submenu,
+                    other.name,
+                    partial(actions.combine_selections, session, other.name, mode),
+                )
+                combine.setIcon(_swatch(other.colour))
+
+    def _add(self, menu: QMenu, text: str, slot: Callable[[], None], tip: str = "") -> QAction:
+        action = menu.addAction(text)
+        action.setToolTip(tip or text)
+        action.triggered.connect(lambda _checked=False: slot())
+        return action
+
     def _rename(self, item: QTableWidgetItem) -> None:
-        old = item.data(Qt.ItemDataRole.UserRole)
-        if not self._filling and item.column() == 0 and old != item.text():
+        if self._filling or item.column() == COUNT:
+            return
+        old = self.table.item(item.row(), NAME).data(Qt.ItemDataRole.UserRole)
+        if item.column() == NOTE:
+            actions.note_selection(self._session, old, item.text())
+        elif old != item.text():
             actions.rename_selection(self._session, old, item.text().strip())
             # A refused name is put back; an accepted one comes with the session's event.
             self.refresh()
@@ -161,6 +231,15 @@ class SelectionsPanel(QWidget):
             name = item.data(Qt.ItemDataRole.UserRole)
             if name != self._session.active_selection:
                 actions.activate_selection(self._session, name)
+
+
+def _swatch(colour: str) -> QIcon:
+    swatch = QPixmap(SWATCH_PX, SWATCH_PX)
+    swatch.fill(QColor(colour))
+    icon = QIcon(swatch)
+    # Qt tints the icon of a highlighted row, which would be another colour.
+    icon.addPixmap(swatch, QIcon.Mode.Selected)
+    return icon
 
 
 def file_word(name: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QSlider,
     QSpinBox,
     QWidget,
 )
@@ -19,11 +17,8 @@ from qtpy.QtWidgets import (
 from cryoscope.app import dialogs, theme
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.app.widgets.colour_bar import ColourBar
+from cryoscope.app.widgets.contour_control import ContourControl
 from cryoscope.session import actions
-
-STEPS_PER_SIGMA = 20
-LOWEST_SIGMA, HIGHEST_SIGMA = 0.5, 12.0
-SETTLE_MS = 60
 
 
 class StatePanel(QWidget):
@@ -43,7 +38,11 @@ class StatePanel(QWidget):
     def __init__(self, session: Any, bridge: QtBridge) -> None:
         super().__init__()
         self._session = session
-        self._make_level()
+        self.contour = ContourControl()
+        self.slider, self.slider_label = self.contour.slider, self.contour.label
+        self.contour.slid.connect(lambda sigma: actions.slide_contour(session, sigma))
+        self.contour.entered.connect(self._enter_level)
+        self.contour.hold_chosen.connect(lambda hold: actions.hold_contour(session, hold))
         self._make_view()
         self._make_trajectory()
         self.colour_bar = ColourBar(theme.displacement_colours(), "displacement (Å)")
@@ -58,8 +57,7 @@ class StatePanel(QWidget):
         grid.setVerticalSpacing(4)
         grid.addWidget(self.backbone, 0, 0)
         grid.addWidget(self.density, 1, 0)
-        grid.addWidget(self.slider_label, 0, 1)
-        grid.addWidget(self.slider, 1, 1)
+        grid.addWidget(self.contour, 0, 1, 2, 1)
         grid.addWidget(self.colour_bar, 0, 2, 2, 1)
         grid.setColumnStretch(1, 3)
         grid.setColumnStretch(2, 2)
@@ -70,29 +68,18 @@ class StatePanel(QWidget):
         for widget in (self.component, self.frames, self.trajectory):
             below.addWidget(widget)
         grid.addLayout(below, 2, 0, 1, 3)
-        bridge.watch("iso_sigma", self._refresh_sigma)
+        grid.setRowStretch(3, 1)
+        bridge.watch("contours", lambda _value: self._refresh())
         bridge.watch("shown", lambda _value: self._refresh())
         bridge.watch("run", lambda _value: self._refresh())
         bridge.watch("latents", lambda _value: self._refresh())
 
-    def _make_level(self) -> None:
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(
-            round(LOWEST_SIGMA * STEPS_PER_SIGMA), round(HIGHEST_SIGMA * STEPS_PER_SIGMA)
-        )
-        self.slider.setMinimumWidth(120)
-        self.slider.setAccessibleName("Surface level in standard deviations of the map")
-        self.slider.valueChanged.connect(self._slid)
-        self.slider_label = QLabel()
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._set_sigma)
-
     def _make_view(self) -> None:
         self.backbone, self.density = QCheckBox("Backbone"), QCheckBox("Density")
         self.backbone.setToolTip("The deformed backbone, coloured by how far it moved")
-        self.density.setToolTip("The surface of the density decoded by the model")
+        self.density.setToolTip(
+            "The surface of the map; its colour says whether it was decoded or reconstructed"
+        )
         for box in (self.backbone, self.density):
             box.setChecked(True)
             box.toggled.connect(
@@ -116,9 +103,10 @@ class StatePanel(QWidget):
         self.trajectory = QPushButton("Export trajectory…")
         self.trajectory.clicked.connect(self.ask_trajectory)
 
-    def set_displacement_range(self, maximum_A: float) -> None:
-        """The displacement at the right end of the colour bar."""
-        self.colour_bar.set_maximum(maximum_A)
+    def set_backbone_scale(self, title: str, maximum: float) -> None:
+        """What the colours of the backbone mean, up to the value at the right end of the bar."""
+        self.colour_bar.title = title
+        self.colour_bar.set_maximum(maximum)
 
     def ask_trajectory(self) -> None:
         """Ask where, and write the states along a principal component there."""
@@ -132,35 +120,18 @@ class StatePanel(QWidget):
                 self._session, path, component=component, frames=self.frames.value()
             )
 
-    def _slid(self, _position: int) -> None:
-        self._write_level(self.slider.value() / STEPS_PER_SIGMA, None)
-        if not self._settle.isActive():
-            self._settle.start()
-
-    def _set_sigma(self) -> None:
-        actions.set_iso_sigma(self._session, self.slider.value() / STEPS_PER_SIGMA)
-
-    def _refresh_sigma(self, sigma: float) -> None:
-        if not self.slider.isSliderDown() and not self._settle.isActive():
-            self.slider.blockSignals(True)
-            self.slider.setValue(round(sigma * STEPS_PER_SIGMA))
-            self.slider.blockSignals(False)
-        self._refresh()
-
-    def _write_level(self, sigma: float, level: float | None) -> None:
-        absolute = "" if level is None else f"  ({level:.3g})"
-        self.slider_label.setText(f"Surface level {sigma:.2f} σ{absolute}")
+    def _enter_level(self, amount: float) -> None:
+        held = actions.shown_contour(self._session).hold
+        actions.set_contour(self._session, amount, held)
 
     def _refresh(self) -> None:
         shown, run = self._session.shown, self._session.run
-        has_map = shown is not None and shown.density is not None
-        self.slider.setEnabled(has_map)
-        tip = "Lower shows more density. σ is the standard deviation of the map"
-        self.slider.setToolTip(tip if has_map else "There is no density yet")
-        sigma = self.slider.value() / STEPS_PER_SIGMA
-        self._write_level(sigma, shown.level if has_map else None)
+        self.contour.show_contour(actions.shown_contour(self._session), shown)
         for widget in (self.backbone, self.density, self.reset):
             widget.setEnabled(shown is not None)
+        maps_only = shown is not None and len(shown.coords_A) == 0
+        for widget in (self.backbone, self.colour_bar):
+            widget.setVisible(not maps_only)
         latents = self._session.latents
         if latents is not None:
             self.component.setMaximum(latents.z.shape[1])
@@ -169,6 +140,8 @@ class StatePanel(QWidget):
             why = "Available once a run has latents"
         elif run is None or not run.ready:
             why = "Available while a run trains, or after opening one"
+        elif maps_only and run.reference is None:
+            why = "This run has no atoms: its states are maps"
         for widget in (self.trajectory, self.component, self.frames):
             widget.setEnabled(not why)
         self.trajectory.setToolTip(

@@ -45,7 +45,7 @@ class ColourBar(QWidget):
         painter.setFont(small_font(self))
         painter.setPen(QColor(theme.TEXT if self.maximum > 0 else theme.MUTED))
         width = self.width() - 2 * SIDE_PX
-        top = QRectF(SIDE_PX, 0, width, 16)
+        top = QRectF(0, 0, self.width(), 16)
         painter.drawText(top, Qt.AlignmentFlag.AlignCenter, self.title)
         bar = QRectF(SIDE_PX, 17, width, BAR_PX)
         painter.setOpacity(1.0 if self.maximum > 0 else 0.3)

@@ -1,0 +1,227 @@
+"""Reading, writing and caching particles, with the usual readers beside; nothing is asserted.
+
+``python tests/benchmarks/bench_io.py [--rows 1000000] [--images 10000] [--fuzz 20000]``. Wall and
+processor seconds are both printed: on a machine that others use, only the latter are steady.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from cryoscope.data import CTFParams, Optics, Particles, ParticleSource
+from cryoscope.io.particle_cache import CacheSpec, open_or_build_cache
+from cryoscope.io.stack import StackImages, StackWriter
+from cryoscope.io.star import read_star, write_star_rows
+from tests.mutations import fuzz
+
+TEXT = ("_rlnImageName", "_rlnMicrographName")
+WHOLE = ("_rlnOpticsGroup", "_rlnClassNumber", "_rlnRandomSubset")
+REAL = (
+    *("_rlnCoordinateX", "_rlnCoordinateY", "_rlnDefocusU", "_rlnDefocusV", "_rlnDefocusAngle"),
+    *("_rlnPhaseShift", "_rlnCtfBfactor", "_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi"),
+    *("_rlnOriginXAngst", "_rlnOriginYAngst", "_rlnNormCorrection", "_rlnLogLikeliContribution"),
+    "_rlnMaxValueProbDistribution",
+)
+# How a child process reads a file: its own peak of memory, and nothing else's.
+OURS = """
+from cryoscope.io.star import read_star
+block = read_star({path!r}).particle_block()
+words = [c for c in block.columns if c.endswith("Name")]
+block.load(text=words, numbers=[c for c in block.columns if c not in words])
+"""
+OURS_WITH_TEXT = OURS + "[block.text(c) for c in words]\n"
+THEIRS = "import starfile; starfile.read({path!r}, always_dict=True)"
+CHILD = """
+import os, resource, time
+{warm}
+before, begin = os.times(), time.perf_counter()
+{code}
+wall, after = time.perf_counter() - begin, os.times()
+processor = after.user + after.system - before.user - before.system
+print(wall, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def write_table(path: Path, rows: int) -> None:
+    """A particle file with 20 columns as RELION writes them."""
+    rng = np.random.default_rng(0)
+    head = "\n# version 30001\n\ndata_particles\n\nloop_\n"
+    head += "".join(f"{name} #{i}\n" for i, name in enumerate((*TEXT, *WHOLE, *REAL), 1))
+    with path.open("w", encoding="ascii") as stream:
+        stream.write(head)
+        for begin in range(0, rows, 10_000):
+            count = min(10_000, rows - begin)
+            scale = 10.0 ** rng.integers(0, 6, len(REAL))
+            numbers = (rng.uniform(-1, 1, (count, len(REAL))) * scale).tolist()
+            whole = rng.integers(1, 5, (count, len(WHOLE))).tolist()
+            for i, (integers, reals) in enumerate(zip(whole, numbers, strict=True), begin):
+                movie = f"job002/Movies/mic_{i // 200:05d}"
+                text = f"{i % 200 + 1:06d}@Extract/{movie}.mrcs MotionCorr/{movie}.mrc "
+                text += " ".join(f"{value:12d}" for value in integers) + " "
+                stream.write(text + " ".join(f"{value:12.6f}" for value in reals) + " \n")
+
+
+def in_child(code: str, path: Path, small: Path) -> tuple[float, float, float]:
+    """Wall and processor seconds, and peak bytes, of a process that has read a small file."""
+    warm, code = (code.format(path=str(file)) for file in (small, path))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD.format(warm=warm, code=code)],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    wall_s, processor_s, peak_bytes = map(float, done.stdout.split())
+    return wall_s, processor_s, peak_bytes
+
+
+def star(folder: Path, rows: int) -> None:
+    """Read all columns; write a tenth of the rows."""
+    path, small = folder / "particles.star", folder / "small.star"
+    write_table(path, rows)
+    write_table(small, 100)
+    size = path.stat().st_size
+    print(f"\n.star of {rows:,} rows and 20 columns, {size / 1e6:,.0f} MB; all columns read")
+    print(
+        f"{'':38s}{'wall s':>9s}{'cpu s':>9s}{'peak / file':>13s}{'faster, wall':>14s}{'cpu':>7s}"
+    )
+    runs = (("starfile", THEIRS), ("ours", OURS), ("ours, names as text arrays", OURS_WITH_TEXT))
+    base = (0.0, 0.0)
+    for name, code in runs:
+        best = min(in_child(code, path, small) for _ in range(3))
+        base = base if base[0] else best[:2]
+        print(
+            f"{name:38s}{best[0]:9.2f}{best[1]:9.2f}{best[2] / size:13.2f}"
+            f"{base[0] / best[0]:13.1f}x{base[1] / best[1]:6.1f}x"
+        )
+    same_values(path)
+    chosen = np.sort(np.random.default_rng(1).choice(rows, rows // 10, replace=False))
+    begin, used = time.perf_counter(), time.process_time()
+    source_file = read_star(path)
+    read = time.perf_counter() - begin
+    write_star_rows(source_file, chosen, folder / "subset.star")
+    wall, cpu = time.perf_counter() - begin, time.process_time() - used
+    print(
+        f"a subset of {len(chosen):,} rows: read {read:.2f} s, write {wall - read:.2f} s;", end=" "
+    )
+    print(f"together {cpu:.2f} s cpu")
+    lines = [
+        path.read_bytes().splitlines(True),
+        (folder / "subset.star").read_bytes().splitlines(True),
+    ]
+    source, copy = ([line for line in part if b"@" in line] for part in lines)
+    print(f"rows byte for byte the same: {[source[i] for i in chosen.tolist()] == copy}")
+
+
+def same_values(path: Path) -> None:
+    """Compare every value with starfile's."""
+    import starfile
+
+    frame = next(iter(starfile.read(path, always_dict=True).values()))
+    block = read_star(path).particle_block()
+    equal, largest = True, 0.0
+    for column in block.columns:
+        theirs = frame[column[1:]].to_numpy()
+        if theirs.dtype.kind in "if":
+            ours = block.numbers(column)
+            scale = np.maximum(np.abs(theirs), 1e-300)
+            largest = max(largest, float((np.abs(ours - theirs) / scale).max()))
+        else:
+            equal = equal and bool((block.text(column) == theirs.astype(str)).all())
+    print(f"text the same: {equal}; largest relative difference of numbers: {largest:.1e}")
+
+
+def clocked(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    begin, used = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - begin, time.process_time() - used
+
+
+def random_access(folder: Path, count: int) -> Particles:
+    """Particles of 200 stacks in random order, against mrcfile opened for each."""
+    box, files, each = 128, [folder / f"{i}.mrcs" for i in range(200)], max(count // 100, 1)
+    rng = np.random.default_rng(0)
+    for file in files:
+        with StackWriter(file, box, 1.0) as writer:
+            writer.append(rng.normal(size=(each, box, box)).astype(np.float32))
+    which, frame = np.repeat(np.arange(200), each), np.tile(np.arange(each), 200)
+    images = StackImages.open(files, which, frame, table=folder / "a.star")
+    chosen = rng.choice(len(which), min(count, len(which)), replace=False)
+    images.read(chosen)
+    print(f"\n{len(chosen):,} random particles of 200 stacks, {box} px; images/s by wall, by cpu")
+    for batch in (len(chosen), 256, 32):
+        wall, cpu = clocked(
+            lambda b=batch: [images.read(chosen[i : i + b]) for i in range(0, len(chosen), b)]
+        )
+        print(
+            f"{f'ours, {batch:,} at once':38s}{len(chosen) / wall:12,.0f}{len(chosen) / cpu:12,.0f}"
+        )
+    some = chosen[: max(len(chosen) // 10, 1)]
+    for name, opened in (("mrcfile.mmap", mrcfile.mmap), ("mrcfile.open", mrcfile.open)):
+
+        def one_by_one(opened: Callable[..., mrcfile.mrcfile.MrcFile] = opened) -> None:
+            for i in some.tolist():
+                with opened(files[which[i]], permissive=True) as stack:
+                    np.array(stack.data[frame[i]], dtype=np.float32)
+
+        wall, cpu = clocked(one_by_one)
+        print(f"{name + ' per particle':38s}{len(some) / wall:12,.0f}{len(some) / cpu:12,.0f}")
+    return Particles(
+        images=images,
+        optics=(Optics(pixel_size_A=1.0, box_size_px=box),),
+        ctf=CTFParams.uniform(len(which), 15_000.0),
+        poses=None,
+        half_set=np.ones(len(which), dtype=np.int8),
+        uid=np.arange(len(which)).astype(np.str_),
+        source=ParticleSource(folder / "a.star", np.arange(len(which))),
+    )
+
+
+def cache(folder: Path, particles: Particles) -> None:
+    """Fourier-crop 128 px to 64 px, normalise, write."""
+    spec, count = CacheSpec(64, 50.0, 1), len(particles)
+    open_or_build_cache(particles.take(np.arange(600)), spec, folder / "warm")
+    wall, cpu = clocked(lambda: open_or_build_cache(particles, spec, folder / "cache"))
+    print(f"\ncache of {count:,} images, 128 px to 64 px: {count / wall:,.0f} images/s by wall;")
+    print(
+        f"{1e3 * cpu / count:.2f} ms cpu an image, {2 * count / cpu:,.0f} images/s on 2 free cores"
+    )
+
+
+def main() -> None:
+    """All of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("rows", 1_000_000), ("images", 10_000), ("fuzz", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    asked = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if asked.rows:
+            star(folder, asked.rows)
+        if asked.images:
+            cache(folder, random_access(folder, asked.images))
+        if asked.fuzz:
+            begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(f"\n{asked.fuzz:,} spoilt files: read, refused, slowest s")
+            for kind, (read, refused, slowest_s) in fuzz(folder, asked.fuzz, seed=2).items():
+                print(f".{kind:6s}{read:9,}{refused:9,}{slowest_s:9.3f}")
+            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin
+            print(f"peak memory grew by {grown / 1e3:,.0f} MB")
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
