@@ -17,9 +17,14 @@ def adjusted_rand(z: Array, state: NDArray[np.integer], states: int, *, seed: in
 
     1: the same partition; 0: as by chance (Hubert & Arabie 1985).
     """
+    _, found = kmeans_states(z, states, seed=seed)
+    return same_partition(found, state)
+
+
+def same_partition(found: NDArray[np.integer], state: NDArray[np.integer]) -> float:
+    """Adjusted Rand index of two (N,) partitions."""
     from sklearn.metrics import adjusted_rand_score
 
-    _, found = kmeans_states(z, states, seed=seed)
     return float(adjusted_rand_score(state, found))
 
 

@@ -32,7 +32,6 @@ from cryoscope.session.bench_atomic_data import (
     FIXTURES,
     MadeSet,
     make_set,
-    oracle_of,
     reference_of,
 )
 from cryoscope.session.bench_atomic_figures import (
@@ -43,6 +42,7 @@ from cryoscope.session.bench_atomic_figures import (
 )
 from cryoscope.session.bench_atomic_settings import differences, with_options
 from cryoscope.session.bench_goals import BenchOutcome
+from cryoscope.session.bench_oracle import oracle_of
 from cryoscope.session.bench_runs import run_cases, trained_run
 from cryoscope.session.bench_sets import Progress
 from cryoscope.training.config import TrainConfig

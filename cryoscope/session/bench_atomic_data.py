@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cryoscope.analysis.floors import Oracle, bayes_oracle
-from cryoscope.data import InputError, Poses
-from cryoscope.io.atomic import atomic_path, explain_os_errors
-from cryoscope.io.relion import read_particles
+from cryoscope.data import InputError
+from cryoscope.io.atomic import explain_os_errors
 from cryoscope.io.resources import resource_path
 from cryoscope.io.structures import read_structure, write_structure, write_trajectory
 from cryoscope.session.bench_atomic_cases import SCALES, Case, DataSet
@@ -123,65 +117,3 @@ def reference_of(case: Case, made: MadeSet, out: Path) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
         write_structure(file, starting_model(read_structure(made.reference), case.start))
     return file
-
-
-def oracle_of(made: MadeSet, particles: int, progress: Progress) -> Oracle | None:
-    """Posterior over the true frames by the simulation's own images; kept beside the set.
-
-    None where all particles are alike.
-    """
-    if len(made.truth.t_of_frame) < 2:
-        return None
-    file = made.folder.with_name(f"{made.folder.name}.oracle.npz")
-    particles = min(particles, len(made.truth))
-    kept = _read_oracle(file, particles)
-    if kept is not None:
-        return kept
-    oracle = _new_oracle(made, particles, progress)
-    with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, rows=oracle.rows, posterior=oracle.posterior)
-    return oracle
-
-
-def _read_oracle(file: Path, particles: int) -> Oracle | None:
-    """The oracle kept in a file; None where it is missing, damaged or smaller."""
-    if not file.is_file():
-        return None
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            oracle = Oracle(arrays["rows"], arrays["posterior"])
-    except (ValueError, KeyError, OSError, EOFError):
-        return None  # it is only kept to save time
-    return oracle if len(oracle.rows) >= particles else None
-
-
-def _new_oracle(made: MadeSet, particles: int, progress: Progress) -> Oracle:
-    import torch
-
-    from cryoscope.simulation.images import AtomImager
-    from cryoscope.simulation.sources import load_conformations
-
-    truth, settings = made.truth, made.settings
-    recorded = read_particles(made.star)
-    path = load_conformations(settings)
-    imager = AtomImager.of(
-        path, recorded.optics[0], settings.b_factor_A2, torch.device(settings.device)
-    )
-    every = np.arange(len(path))
-    poses, stage = Poses(truth.rotation, truth.shift_A), f"oracle of {made.data.name}"
-    seen = itertools.count(1)
-
-    def clean_images(row: int) -> NDArray[np.float32]:
-        progress(stage, next(seen), particles)
-        same = np.full(len(every), row)
-        images, _ = imager.images(every, poses.take(same), recorded.ctf.take(same))
-        return images * np.float32(truth.signal_scale)
-
-    return bayes_oracle(
-        recorded.images.read,
-        clean_images,
-        truth.frame_of_particle,
-        len(path),
-        truth.noise_sd,
-        particles=particles,
-    )

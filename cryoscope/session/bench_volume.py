@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cryoscope.io.run_folder import RunFolder
 from cryoscope.session.bench_atomic_settings import differences, with_options
 from cryoscope.session.bench_goals import BenchOutcome
+from cryoscope.session.bench_oracle import oracle_of
 from cryoscope.session.bench_runs import run_cases, speed_of, trained_run
 from cryoscope.session.bench_sets import Progress, SimulatedSet
 from cryoscope.session.bench_volume_cases import VolumeCase, scale_of
@@ -35,6 +36,7 @@ from cryoscope.session.bench_volume_figures import (
     latent_floors,
     map_figures,
     map_floors,
+    oracle_floors,
 )
 from cryoscope.session.bench_volume_peer import Peer
 from cryoscope.training.config import TrainConfig
@@ -127,7 +129,9 @@ class _Bench:
         outcome.floors |= latent_floors(case, latents, made)
         if case.measure != "speed":
             truth = self._truth(case, made)
-            outcome.floors |= truth.floors
+            for floors in (truth.floors, self._oracle(case, made)):
+                for figure, values in floors.items():
+                    outcome.floors.setdefault(figure, {}).update(values)
             outcome.figures |= map_figures(
                 volumes(latents[truth.rows]), truth.maps, made.settings.pixel_size_A
             )
@@ -176,6 +180,10 @@ class _Bench:
             return run.volumes(z, made.settings.pixel_size_A, self.should_stop)
 
         return run.latents(), volumes, run.speed(len(made.truth))
+
+    def _oracle(self, case: VolumeCase, made: SimulatedSet) -> dict[str, dict[str, float]]:
+        oracle = oracle_of(made, scale_of(case, self.scale).oracle_particles, self.progress)
+        return {} if oracle is None else oracle_floors(case, oracle, made)
 
     def _truth(self, case: VolumeCase, made: SimulatedSet) -> _Truth:
         """The same for all programs that train on one set."""

@@ -21,7 +21,8 @@ class Scale:
     """How large a bench is.
 
     ``width`` is that of all ``layers`` hidden layers after the first; ``sampled`` the number of
-    particles whose map is decoded and compared.
+    particles whose map is decoded and compared, ``oracle_particles`` the number of those that the
+    oracle looks at.
     """
 
     particles: int
@@ -33,13 +34,14 @@ class Scale:
     batch_size: int
     learning_rate: float
     sampled: int
+    oracle_particles: int = 1_000
 
 
 #: Small networks need larger steps than the published 1e-4 to get anywhere in so few of them.
 SCALES = {
     "full": Scale(50_000, 64, 1.8, 256, 3, 20, 16, 3e-4, 100),
     "cpu": Scale(5_000, 48, 2.4, 128, 3, 12, 16, 1e-3, 50),
-    "smoke": Scale(240, 24, 4.8, 32, 2, 2, 16, 1e-3, 6),
+    "smoke": Scale(240, 24, 4.8, 32, 2, 2, 16, 1e-3, 6, 60),
 }
 #: The speed case has networks of a size that is used, and only as many images as it takes.
 SPEED = {

@@ -8,8 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cryoscope.analysis.floors import ORACLE
-from cryoscope.analysis.latent_truth import adjusted_rand, explained_by_neighbours
+from cryoscope.analysis.floors import ORACLE, Oracle
+from cryoscope.analysis.latent_truth import (
+    adjusted_rand,
+    explained_by_neighbours,
+    same_partition,
+)
 from cryoscope.analysis.validate import order_along_path
 from cryoscope.physics.fsc import fourier_shell_correlation, resolution_A
 from cryoscope.session.bench_sets import SimulatedSet
@@ -71,6 +75,25 @@ def latent_floors(
     """The same of latents that were given to other particles."""
     shuffled = np.random.default_rng(0).permutation(z)
     return {name: {SHUFFLED: v} for name, v in latent_figures(case, shuffled, made).items()}
+
+
+def oracle_floors(
+    case: VolumeCase, oracle: Oracle, made: SimulatedSet
+) -> dict[str, dict[str, float]]:
+    """The same of the oracle, on the particles that it looked at: what the noise permits."""
+    truth, rows = made.truth, oracle.rows
+    if case.measure == "states":
+        shares = [
+            oracle.posterior[:, truth.state_of_frame == state].sum(1)
+            for state in range(len(truth.state_names))
+        ]
+        found = np.argmax(shares, axis=0)
+        return {"ari": {ORACLE: same_partition(found, truth.state[rows])}}
+    if truth.coordinate.shape[1] > 1 or truth.coordinate_is_closed[0]:
+        return {}
+    expected = oracle.posterior @ np.arange(oracle.posterior.shape[1])
+    order = order_along_path(expected[:, None], truth.frame_of_particle[rows])
+    return {"spearman": {ORACLE: order}}
 
 
 def map_floors(
