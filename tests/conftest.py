@@ -14,11 +14,12 @@ import pytest
 from hypothesis import settings
 
 from tests.damage import BOX_PX, PARTICLES
+from tests.examples import examples
 
 _ROOT = Path(__file__).resolve().parents[1]
 _QT_FIXTURES = {"make_napari_viewer", "qapp", "qtbot"}
 
-settings.register_profile("cryoscope", deadline=None, derandomize=True)
+settings.register_profile("cryoscope", deadline=None, derandomize=True, max_examples=examples(100))
 settings.load_profile("cryoscope")
 
 # An empty path: napari keeps its settings in memory and leaves the user's alone.

@@ -9,17 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from cryoscope.data import InputError
+from cryoscope.data import InputError, Latents, Selection
 from cryoscope.io.cryodrgn_files import read_ctf, read_indices, read_poses
+from cryoscope.io.cryosparc_group import read_group
 from cryoscope.io.cryosparc_table import read_cs_table
+from cryoscope.io.latents_file import read_latents, write_latents
 from cryoscope.io.mrc import read_volume
+from cryoscope.io.named_selections import read_named_selections
+from cryoscope.io.particle_tables import read_table_particles
 from cryoscope.io.relion_table import read_particle_table
 from cryoscope.io.safe_pickle import read_pickles
+from cryoscope.io.selections_file import read_selections, write_selections
 from cryoscope.io.stack import MrcStack, StackWriter
 from cryoscope.io.star import read_star
 from cryoscope.io.structures import read_models, read_structure
 
 FORMATS = ("star", "cs", "mrc", "pkl", "pdb", "cif")
+OTHER_FORMATS = ("csg", "csv", "npz", "json")
 _NUMBERS = (0, 1, -1, 127, 255, 2**15, 2**31 - 1, -(2**31), 2**32 - 1, 2**62)
 _WORDS = (
     *(b"nan", b"-inf", b"1e999", b"0x10", b"", b" ", b"\n", b"\r", b"\0", b"#", b"'", b'"', b";"),
@@ -43,6 +49,19 @@ def example(kind: str, folder: Path) -> bytes:
         return pickle.dumps((rotation, np.zeros((5, 2))), protocol=4)
     elif kind == "pdb":
         return _pdb()
+    elif kind == "csg":
+        (folder / "a.cs").touch()
+        slots = "".join(f"  {s}: {{metafile: '>a.cs', num_items: 5}}\n" for s in ("blob", "ctf"))
+        return f"group: {{name: particles, type: particle}}\nresults:\n{slots}".encode()
+    elif kind == "csv":
+        return b"particle,z1,selection: a\n" + b"".join(b"%d@a.mrcs,0.5,1\n" % i for i in range(5))
+    elif kind == "npz":
+        z, uid = np.ones((3, 2), np.float32), np.array(["1@a", "2@a", "3@a"])
+        write_latents(path, Latents(z, z, uid, "run", 1))
+    elif kind == "json":
+        mask = np.array([True, False, True])
+        uid = np.array(["1@a", "2@a", "3@a"])
+        write_selections(path, [Selection("a", mask, note="b")], uid=uid)
     else:
         return _cif()
     return path.read_bytes()
@@ -205,19 +224,25 @@ _READERS: dict[str, tuple[Callable[[Path], object], ...]] = {
     "pkl": (read_pickles, read_indices, read_ctf, lambda path: read_poses(path, 1.0)),
     "pdb": (read_structure, read_models),
     "cif": (read_structure, read_models),
+    "csg": (read_group,),
+    "csv": (lambda path: read_table_particles(path, 100),),
+    "npz": (read_latents,),
+    "json": (read_selections, read_named_selections),
 }
 
 
-def fuzz(folder: Path, cases: int, seed: int) -> dict[str, tuple[int, int, float]]:
+def fuzz(
+    folder: Path, cases: int, seed: int, kinds: tuple[str, ...] = FORMATS
+) -> dict[str, tuple[int, int, float]]:
     """Per format: reads, refusals and the slowest case in s; any other error ends it."""
     figures: dict[str, tuple[int, int, float]] = {}
-    for number, kind in enumerate(FORMATS):
+    for number, kind in enumerate(kinds):
         valid = example(kind, folder)
         read = refused = 0
         slowest_s = 0.0
         (folder / f"first.{kind}").write_bytes(valid)
         read_all(kind, folder / f"first.{kind}")  # loads, and perhaps compiles, what reads it
-        for case in range(cases // len(FORMATS)):
+        for case in range(cases // len(kinds)):
             path = folder / f"case.{kind}"
             path.write_bytes(mutated(valid, np.random.default_rng((seed, number, case))))
             begin = time.perf_counter()

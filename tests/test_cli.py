@@ -83,7 +83,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert child.returncode == 0
     assert set(COMMANDS) == {
         "view", "demo", "simulate", "train", "latents", "decode", "export", "control", "bench",
-        "doctor", "analyze", "landscape", "reconstruct", "convert",
+        "doctor", "analyze", "landscape", "reconstruct", "convert", "import-selection",
     }  # fmt: skip
     for name in COMMANDS:
         assert re.search(rf"\b{name}\b", child.stdout)
@@ -278,7 +278,7 @@ def test_export_of_a_selection_as_numbers(run_folder: RunFolder, tmp_path: Path)
         ("none", "a.star", "empty"),
         ("nobody", "a.star", "'mine', 'none'"),
         ("mine", "a.star", "--particles"),
-        ("mine", "a.doc", ".star, .cs, .txt, .pkl"),
+        ("mine", "a.doc", ".star, .cs, .pkl, .txt"),
     ],
 )
 def test_what_cannot_be_exported(

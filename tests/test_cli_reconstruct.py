@@ -39,7 +39,7 @@ def test_all_kinds_of_selections(trained_set: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("7\n1\n4\n")
     np.save(tmp_path / "a.npy", mask)
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(rows))
-    write_selections(tmp_path / "a.json", [Selection("one", mask)])
+    write_selections(tmp_path / "a.json", [Selection("one", mask)], uid=particles.uid)
     for kind in ("star", "txt", "npy", "pkl", "json"):
         found = chosen_rows(particles, tmp_path / f"a.{kind}", None, None)
         assert found is not None
@@ -51,7 +51,11 @@ def test_which_of_several_selections(trained_set: Path, tmp_path: Path) -> None:
     particles = read_particles(trained_set / "particles.star")
     mask = np.arange(len(particles)) < 5
     file = tmp_path / "selections.json"
-    write_selections(file, [Selection("few", mask), Selection("rest", ~mask)])
+    both = [Selection("few", mask), Selection("rest", ~mask)]
+    write_selections(file, both)
+    with pytest.raises(InputError, match="order alone may mislead"):
+        chosen_rows(particles, file, "few", None)
+    write_selections(file, both, uid=particles.uid)
     found = chosen_rows(particles, file, "few", None)
     assert found is not None
     assert found.tolist() == [0, 1, 2, 3, 4]

@@ -60,6 +60,8 @@ def tube_mesh(
     radius_A: float = 0.9,
     samples: int = 6,
     sides: int = 8,
+    half_widths_A: NDArray[np.floating] | None = None,
+    plane_of: NDArray[np.floating] | None = None,
 ) -> Mesh:
     """A closed tube of Catmull-Rom splines through the beads.
 
@@ -80,6 +82,11 @@ def tube_mesh(
         Rings per residue.
     sides
         Vertices per ring, at least 3.
+    half_widths_A
+        (rings, 2) half axes of the rings of :func:`ring_places` across the chain, along the normal
+        of the plane of three beads and beside it, in place of the radius.
+    plane_of
+        (n, 3) beads whose planes are meant, by default ``coords_A``.
 
     Returns
     -------
@@ -95,11 +102,14 @@ def tube_mesh(
         return Mesh(empty.astype(np.float32), empty.astype(np.int32), np.zeros(0, np.float32))
     plan = _plan(np.asarray(breaks, dtype=bool).tobytes(), samples, sides)
     tangent = _unit(plan.slope @ coords, plan.lone)
-    normal = _perpendicular(plan.blend @ _plane_normals(coords, plan.broken), tangent)
+    planes = coords if plane_of is None else np.asarray(plane_of, dtype=np.float32)
+    normal = _perpendicular(plan.blend @ _plane_normals(planes, plan.broken), tangent)
     binormal = np.cross(tangent, normal)
     centre = plan.position @ coords + tangent * (plan.offset * radius_A)[:, None]
-    rings, wide = plan.ring_count, (plan.width * radius_A)[:, None]
-    normal, binormal = (normal * wide)[:rings], (binormal * wide)[:rings]
+    rings, half_A = plan.ring_count, (plan.width * radius_A)[:, None]
+    if half_widths_A is not None:
+        half_A = half_A * np.asarray(half_widths_A, dtype=np.float32)
+    normal, binormal = (normal * half_A[:, :1])[:rings], (binormal * half_A[:, -1:])[:rings]
     vertices = np.empty((rings * sides + len(centre) - rings, 3), dtype=np.float32)
     around = vertices[: rings * sides].reshape(rings, sides, 3)
     for side, angle_rad in enumerate(np.arange(sides) * (2 * np.pi / sides)):
@@ -128,6 +138,20 @@ def tube_values(
     own = np.asarray(values, dtype=np.float32)[residue]
     rings = plan.ring_count
     return np.concatenate([np.repeat(own[:rings], sides), own[rings:]])
+
+
+def ring_places(
+    broken: NDArray[np.bool_], samples: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The residue (rows,) that each ring of a tube follows, and how far, 0 to 1, to the next.
+
+    The rings of all fragments come first, then two poles per fragment.
+    """
+    first, last = _fragments(broken)
+    parts = [_rings(a, b, samples) for a, b in zip(first, last, strict=True)]
+    bead = np.concatenate([*(part[0] for part in parts), first, last]).astype(np.int64)
+    along = np.concatenate([*(part[1] for part in parts), np.zeros(2 * len(first))])
+    return bead, along
 
 
 def _shades(plan: _Plan, values: NDArray[np.floating], sides: int) -> Float:
@@ -162,9 +186,7 @@ class _Plan:
 def _plan(breaks: bytes, samples: int, sides: int) -> _Plan:
     """The tube's topology; ``breaks`` are the bytes of the mask."""
     broken = np.frombuffer(breaks, dtype=bool)
-    edges = np.flatnonzero(broken) + 1
-    first = np.concatenate([[0], edges])
-    last = np.concatenate([edges, [len(broken) + 1]]) - 1
+    first, last = _fragments(broken)
     parts = [_rings(a, b, samples) for a, b in zip(first, last, strict=True)]
     rings = [np.concatenate([part[i] for part in parts]) for i in range(4)]
     lone = first == last
@@ -193,6 +215,13 @@ def _plan(breaks: bytes, samples: int, sides: int) -> _Plan:
         ring_count,
         faces,
     )
+
+
+def _fragments(broken: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last residue of every fragment."""
+    edges = np.flatnonzero(broken) + 1
+    first = np.concatenate([[0], edges]).astype(np.int64)
+    return first, np.concatenate([edges, [len(broken) + 1]]).astype(np.int64) - 1
 
 
 def _rings(first: int, last: int, samples: int) -> tuple[NDArray[np.floating], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, zoom
+from scipy.ndimage import map_coordinates
 
 Colour = tuple[int, int, int]
 
@@ -53,7 +53,8 @@ def render_surface(
     if view == "side":
         box = box[:, :, ::-1]
     scale = side_px / box.shape[1]
-    fine = zoom(box, (1, scale, scale), order=1, mode="nearest", grid_mode=True)
+    finer = _between(box.shape[1], side_px)
+    fine: NDArray[np.float32] = np.matmul(finer @ box, finer.T)  # rows, then columns
     hit, depth = _first_crossing(fine, level)
     picture = np.empty((side_px, side_px, 3), dtype=np.uint8)
     picture[:] = ground
@@ -78,6 +79,21 @@ def _binned(values: NDArray[np.float32]) -> NDArray[np.float32]:
     cut = values[: sizes[0], : sizes[1], : sizes[2]]
     shape = [part for size in sizes for part in (size // factor, factor)]
     return np.asarray(cut.reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32))
+
+
+def _between(count: int, wanted: int) -> NDArray[np.float32]:
+    """(wanted, count) weights that read `count` samples linearly at `wanted` even places.
+
+    As a product of matrices this is many times faster than `scipy.ndimage.zoom`, and it does
+    not hold up the other threads.
+    """
+    at = np.clip((np.arange(wanted) + 0.5) * count / wanted - 0.5, 0, count - 1)
+    low = np.minimum(at.astype(np.int64), max(count - 2, 0))
+    weights = np.zeros((wanted, count), dtype=np.float32)
+    rows = np.arange(wanted)
+    weights[rows, low] = 1 - (at - low)
+    weights[rows, np.minimum(low + 1, count - 1)] += at - low
+    return weights
 
 
 def _first_crossing(

@@ -106,15 +106,15 @@ def fourier_coverage(direction: FloatArray) -> float:
         [level * np.cos(angle), level * np.sin(angle), np.repeat(height[:, None], around, 1)], -1
     )
     used = counts > 0
-    near = np.abs(_probes() @ centre[used].T) < _BAND
+    near = np.abs(even_directions(_PROBES) @ centre[used].T) < _BAND
     sampled = np.maximum(near @ counts[used].astype(np.float64), 0.5)
     return float(min(1.0, 1.0 / (np.mean(1.0 / sampled) * np.mean(sampled))))
 
 
-def _probes() -> FloatArray:
-    """Directions that lie evenly on a sphere (a golden spiral)."""
-    index = np.arange(_PROBES) + 0.5
-    height, turn = 1 - 2 * index / _PROBES, np.pi * (1 + np.sqrt(5)) * index
+def even_directions(number: int) -> FloatArray:
+    """(number, 3) unit vectors that lie evenly on a sphere (a golden spiral)."""
+    index = np.arange(number) + 0.5
+    height, turn = 1 - 2 * index / number, np.pi * (1 + np.sqrt(5)) * index
     radius = np.sqrt(1 - height**2)
     return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
 

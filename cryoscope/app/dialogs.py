@@ -7,8 +7,11 @@ from pathlib import Path
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from cryoscope.app.remembered import folder_of, remember_folder
+
 OPEN_FILTER = (
-    "Particles, structures, maps (*.star *.pdb *.ent *.cif *.mmcif *.mrc *.map);;All files (*)"
+    "Particles, structures, maps (*.star *.cs *.csg *.pdb *.ent *.cif *.mmcif *.mrc *.map *.ccp4 "
+    "*.gz);;All files (*)"
 )
 STAR_FILTER = "RELION particles (*.star)"
 CSV_FILTER = "Table (*.csv)"
@@ -17,22 +20,32 @@ TRAJECTORY_FILTER = "Multi-model PDB (*.pdb);;mmCIF (*.cif)"
 
 def ask_files(parent: QWidget, folder: str = "") -> list[Path]:
     """Files to open; empty when the user thinks better of it."""
-    names, _ = QFileDialog.getOpenFileNames(parent, "Open", folder, OPEN_FILTER)
-    return [Path(name) for name in names]
+    names, _ = QFileDialog.getOpenFileNames(
+        parent, "Open", _begin_in("open files", folder), OPEN_FILTER
+    )
+    paths = [Path(name) for name in names]
+    if paths:
+        remember_folder("open files", paths[0].parent)
+    return paths
 
 
 def ask_folder(parent: QWidget, title: str, folder: str = "") -> Path | None:
     """An existing folder, or None."""
-    name = QFileDialog.getExistingDirectory(parent, title, folder)
-    return Path(name) if name else None
+    name = QFileDialog.getExistingDirectory(parent, title, _begin_in(title, folder))
+    if not name:
+        return None
+    # One chooses among the folders beside it the next time.
+    remember_folder(title, Path(name).parent)
+    return Path(name)
 
 
 def ask_save(parent: QWidget, title: str, suggestion: str, filters: str) -> Path | None:
     """Where to write, with a suffix of the chosen filter added when none was typed; or None."""
-    name, chosen = QFileDialog.getSaveFileName(parent, title, suggestion, filters)
+    name, chosen = QFileDialog.getSaveFileName(parent, title, _suggest(title, suggestion), filters)
     if not name:
         return None
     path = Path(name)
+    remember_folder(title, path.parent)
     if not path.suffix:
         path = path.with_suffix(chosen[chosen.index("*") + 1 :].split(")")[0].split()[0])
     return path
@@ -40,8 +53,23 @@ def ask_save(parent: QWidget, title: str, suggestion: str, filters: str) -> Path
 
 def ask_new_folder(parent: QWidget, title: str, suggestion: str) -> Path | None:
     """The name of a folder to be made, or None."""
-    name, _ = QFileDialog.getSaveFileName(parent, title, suggestion, "Folder (*)")
-    return Path(name) if name else None
+    name, _ = QFileDialog.getSaveFileName(parent, title, _suggest(title, suggestion), "Folder (*)")
+    if not name:
+        return None
+    remember_folder(title, Path(name).parent)
+    return Path(name)
+
+
+def _begin_in(kind: str, folder: str) -> str:
+    """The folder that was used last for this kind of thing; ``folder`` the first time."""
+    last = folder_of(kind)
+    return folder if last is None else str(last)
+
+
+def _suggest(kind: str, suggestion: str) -> str:
+    """A suggested file, in the folder that was used last for this kind of thing."""
+    last = folder_of(kind)
+    return suggestion if last is None else str(last / Path(suggestion).name)
 
 
 def show_error(parent: QWidget, text: str) -> QMessageBox:

@@ -71,16 +71,11 @@ def open_window(
         window.shut_down()
 
     def fill() -> None:
-        from cryoscope.session import Session, actions
-        from cryoscope.session.demo import DemoSet
+        from cryoscope.app.tour import offer_tour
 
-        window.fill(Session())
-        startup.prepare_units()
-        window.open_paths([Path(path) for path in paths])
-        if demo is not None:
-            wanted = DemoSet() if demo_particles is None else DemoSet(particles=demo_particles)
-            actions.start_demo(window.session, demo, demo=wanted)
-        startup.end(window)
+        _fill(window, paths, demo, demo_particles)
+        if not paths and demo is None and screenshot is None and exit_after_s is None:
+            offer_tour(window)
         if exit_after_s is not None:
             QTimer.singleShot(int(exit_after_s * 1000), take_and_close)
         elif screenshot is not None:
@@ -96,6 +91,25 @@ def open_window(
 
             actions.close(window.session)
     return exit_code
+
+
+def _fill(
+    window: CryoscopeWindow,
+    paths: Sequence[str | Path],
+    demo: Path | None,
+    demo_particles: int | None,
+) -> None:
+    """Make the panels, then open what was asked for."""
+    from cryoscope.session import Session, actions
+    from cryoscope.session.demo import DemoSet
+
+    window.fill(Session())
+    startup.prepare_units()
+    window.open_paths([Path(path) for path in paths])
+    if demo is not None:
+        wanted = DemoSet() if demo_particles is None else DemoSet(particles=demo_particles)
+        actions.start_demo(window.session, demo, demo=wanted)
+    startup.end(window)
 
 
 def save_picture(window: CryoscopeWindow, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +75,9 @@ class NapariBridge(QObject):
         self._pause.timeout.connect(self._draw_offered)
         self._maximum_A, self._model = 0.0, ""
         self.backbone_mesh: Callable[[Any], Mesh] = _own_backbone
+        self.surface_mesh: Callable[[Any], Mesh | None] = _own_surface
+        self._surface_scale: tuple[Colormap, float, float] | None = None
+        self._legend = ""
         self._scale: tuple[Colormap, float] | None = None
         self._drawn: Any | None = None
         self._look: tuple[int, int] | None = None
@@ -119,7 +123,8 @@ class NapariBridge(QObject):
     def show(self, state: Any | None) -> None:
         """Draw a :class:`cryoscope.session.ShownState`, or nothing."""
         self.viewer.canvas.overlays.scale_bar.visible = state is not None
-        self.labelled.emit(EMPTY_TEXT if state is None else state.label)
+        self._drawn = state
+        self._tell_label()
         if state is None:
             for layer in (self._backbone, self._density):
                 _set_visible(layer, False)
@@ -153,14 +158,63 @@ class NapariBridge(QObject):
         if self._drawn is not None:
             self._draw_backbone(self.backbone_mesh(self._drawn))
 
+    def retint(self) -> None:
+        """Colour the map anew: the theme has changed."""
+        self._look_of_map = ()
+        if self._drawn is not None:
+            self._draw_density(self._drawn)
+
+    def set_surface_scale(self, scale: tuple[Colormap, float, float] | None) -> None:
+        """Colour the values of :attr:`surface_mesh` between two limits; None: no values."""
+        self._surface_scale = scale
+        self._look_of_map = ()
+
+    def redraw_density(self) -> None:
+        """Draw the surface again: its colours mean something else."""
+        if self._drawn is not None:
+            self._draw_density(self._drawn)
+
+    def set_legend(self, lines: str) -> None:
+        """HTML lines under the label of the shown state: what else is in the view."""
+        if lines != self._legend:
+            self._legend = lines
+            self._tell_label()
+
+    @property
+    def drawn_state(self) -> Any | None:
+        """The state that was drawn last."""
+        return self._drawn
+
+    @property
+    def layers(self) -> tuple[Surface | None, Surface | None]:
+        """The layers of the backbone and of the density, where there are such."""
+        return self._backbone, self._density
+
+    @property
+    def backbone_look(self) -> tuple[Colormap, float]:
+        """Colours of the backbone's values, and the value at their upper end."""
+        if self._scale is not None:
+            return self._scale
+        colours = Colormap(theme.displacement_colours(), name="displacement")
+        return colours, max(self._maximum_A, SMALLEST_RANGE_A)
+
+    def _tell_label(self) -> None:
+        state = self._drawn
+        if state is None:
+            self.labelled.emit(EMPTY_TEXT)
+            return
+        box = f" · {state.box_text}" if state.box_text else ""
+        mark = ""
+        if self._legend and state.density is not None:
+            colour = theme.MAP_COLOURS[state.density.provenance.kind]
+            mark = f"<span style='color:{colour}'>■</span> "
+        self.labelled.emit(f"{mark}{html.escape(state.label)}{box}{self._legend}")
+
     def _apply_scale(self) -> None:
         layer = self._backbone
         if layer is None:
             return
-        maximum = max(self._maximum_A, SMALLEST_RANGE_A)
-        colours = Colormap(theme.displacement_colours(), name="displacement")
-        if self._scale is not None:
-            colours, maximum = self._scale
+        colours, maximum = self.backbone_look
         if layer.colormap.name != colours.name:
             layer.colormap = colours
         if tuple(layer.contrast_limits) != (0.0, maximum):
@@ -207,7 +261,7 @@ class NapariBridge(QObject):
             _set_visible(self._backbone, self.show_backbone)
 
     def _draw_density(self, state: Any) -> None:
-        mesh = state.isosurface
+        mesh = self.surface_mesh(state)
         data = None if mesh is None else surface_data(mesh)
         self._has_density = data is not None
         if data is None:
@@ -233,14 +287,20 @@ class NapariBridge(QObject):
         """A map alone is solid; about a backbone it is a veil. Its colour says where it is from."""
         assert self._density is not None
         kind, alone = state.density.provenance.kind, not self._has_backbone
-        if (kind, alone) == self._look_of_map:
+        scale = self._surface_scale
+        if (kind, alone, scale) == self._look_of_map:
             return
-        self._look_of_map = (kind, alone)
+        self._look_of_map = (kind, alone, scale)
         colour = [*theme.rgb(theme.MAP_COLOURS[kind]), 1.0]
-        self._density.colormap = Colormap([colour, colour], name=f"map {kind}")
-        self._density.opacity = 1.0 if alone else DENSITY_OPACITY
+        colours, low, high = scale or (Colormap([colour, colour], name=f"map {kind}"), 0.0, 1.0)
+        self._density.colormap = colours
+        self._density.contrast_limits_range = (low, high)
+        self._density.contrast_limits = (low, high)
+        # Colours of what lies behind must not mix into those that mean something.
+        solid = alone or scale is not None
+        self._density.opacity = 1.0 if solid else DENSITY_OPACITY
         # Without depth: triangles are not sorted, so with it some of a veil would hide others.
-        self._density.blending = "opaque" if alone else "translucent_no_depth"
+        self._density.blending = "opaque" if solid else "translucent_no_depth"
 
     def _set_range(self, displacement_A: NDArray[np.floating], model: str) -> None:
         # With some room above, or much below: new limits cost a new shader program.
@@ -286,6 +346,11 @@ class NapariBridge(QObject):
 
 def _own_backbone(state: Any) -> Mesh:
     mesh: Mesh = state.backbone
+    return mesh
+
+
+def _own_surface(state: Any) -> Mesh | None:
+    mesh: Mesh | None = state.isosurface
     return mesh
 
 

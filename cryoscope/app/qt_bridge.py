@@ -15,10 +15,11 @@ class QtBridge(QObject):
     """Calls slots on the main thread after changes of the session.
 
     Many changes of a field within ``INTERVAL_MS`` make one call with the newest value; a field
-    watched with ``every=True`` delivers each value, in order.
+    watched with ``every=True`` delivers each value, in order. A field watched with ``soon=True``
+    does not wait for the end of the interval: what follows the hand.
     """
 
-    _woken = Signal()
+    _woken, _hurried = Signal(), Signal()
 
     def __init__(self, session: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -27,6 +28,7 @@ class QtBridge(QObject):
         self._changed: dict[str, list[Any]] = {}
         self._slots: dict[str, list[Callable[[Any], None]]] = {}
         self._every: set[str] = set()
+        self._soon: set[str] = set()
         self._links: list[tuple[Any, Callable[..., None]]] = []
         self._asleep = True
         self._timer = QTimer(self)
@@ -34,16 +36,28 @@ class QtBridge(QObject):
         self._since_flush = QElapsedTimer()
         self._timer.timeout.connect(self._flush)
         self._woken.connect(self._schedule, Qt.ConnectionType.QueuedConnection)
+        self._hurried.connect(lambda: self._timer.start(0), Qt.ConnectionType.QueuedConnection)
 
-    def watch(self, field: str, slot: Callable[[Any], None], *, every: bool = False) -> None:
+    def watch(
+        self, field: str, slot: Callable[[Any], None], *, every: bool = False, soon: bool = False
+    ) -> None:
         """Call ``slot`` with ``session.<field>`` now, and after every change."""
         if field not in self._slots:
             self._slots[field] = []
             self._link(field)
         if every:
             self._every.add(field)
+        if soon:
+            self._soon.add(field)
         self._slots[field].append(slot)
         slot(getattr(self._session, field))
+
+    def refresh(self) -> None:
+        """Call the slots again: what they show looks different now. Notices are not repeated."""
+        for field, slots in tuple(self._slots.items()):
+            if field not in self._every:
+                for slot in tuple(slots):
+                    slot(getattr(self._session, field))
 
     def close(self) -> None:
         """Let go of the session: no slot is called any more."""
@@ -61,7 +75,9 @@ class QtBridge(QObject):
                     values.clear()
                 values.append(value)
                 wake, self._asleep = self._asleep, False
-            if wake:
+            if field in self._soon:
+                self._hurried.emit()
+            elif wake:
                 self._woken.emit()
 
         signal = getattr(self._session.events, field)

@@ -54,7 +54,7 @@ class BackboneColours(QObject):
         self._session, self._view = session, view
         view.backbone_mesh = self._mesh
         view.range_changed.connect(self._tell_displacement)
-        for field in ("backbone_colour", "residue_motion", "structure"):
+        for field in ("backbone_colour", "residue_motion", "structure", "scene"):
             bridge.watch(field, lambda _value: self.refresh())
 
     def refresh(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from napari import Viewer
 from napari.settings import get_settings
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -20,17 +22,24 @@ from qtpy.QtWidgets import (
 )
 
 from cryoscope.app import dialogs, theme
+from cryoscope.app.appearance import Appearance
+from cryoscope.app.dock_tabs import hide_spare_tabs
+from cryoscope.app.drops import drop_words
 from cryoscope.app.layer_controls import make_when_seen
+from cryoscope.app.widgets.scrolling import scrolling
+from cryoscope.session.shipped import icon_path
 
 NAPARI_DOCKS = ("layer list", "layer controls")
 WAITING_TEXT = "The state at the cursor appears here as soon as the model is loaded"
 DOCKS = (
-    ("project", "Project and training", Qt.DockWidgetArea.LeftDockWidgetArea),
-    ("checking", "Check against data", Qt.DockWidgetArea.LeftDockWidgetArea),
+    ("project", "Training", Qt.DockWidgetArea.LeftDockWidgetArea),
+    ("checking", "Check data", Qt.DockWidgetArea.LeftDockWidgetArea),
+    ("runs", "Runs", Qt.DockWidgetArea.LeftDockWidgetArea),
     ("latent", "Latent space", Qt.DockWidgetArea.RightDockWidgetArea),
     ("state", "State in the 3-D view", Qt.DockWidgetArea.BottomDockWidgetArea),
     ("trajectories", "Trajectories", Qt.DockWidgetArea.BottomDockWidgetArea),
     ("structure", "Structure", Qt.DockWidgetArea.BottomDockWidgetArea),
+    ("log", "Log", Qt.DockWidgetArea.BottomDockWidgetArea),
 )
 
 
@@ -51,6 +60,8 @@ class CryoscopeWindow(QObject):
         self._demo_folder = demo_folder
         self.session: Any = None
         self._saving, self._done = False, False
+        self.palette: Any = None
+        self.tour: Any = None
         before = set(QApplication.topLevelWidgets()) if QApplication.instance() else set()
         self.viewer = Viewer(title="Cryoscope", ndisplay=3, show=False, show_welcome_screen=False)
         self.main: QMainWindow = next(
@@ -58,10 +69,12 @@ class CryoscopeWindow(QObject):
             for widget in QApplication.topLevelWidgets()
             if isinstance(widget, QMainWindow) and widget not in before
         )
+        self.main.setWindowIcon(QIcon(str(icon_path())))
         self._session_closed.connect(self._close_for_good, Qt.ConnectionType.QueuedConnection)
         self._tidy_napari()
         self.docks = {name: self._add_dock(name, title, area) for name, title, area in DOCKS}
         self._tab_docks()
+        self.appearance = Appearance(self)
         self.main.installEventFilter(self)
 
     def show(self) -> None:
@@ -75,6 +88,7 @@ class CryoscopeWindow(QObject):
         if not room.contains(self.main.geometry()):
             self.main.move(room.topLeft())
         self.arrange()
+        hide_spare_tabs(self.main)
 
     def arrange(self) -> None:
         """Give the latent plot its share of the window's width."""
@@ -86,35 +100,25 @@ class CryoscopeWindow(QObject):
 
     def fill(self, session: Any) -> None:
         """Make the panels and connect them with ``session``."""
+        from cryoscope.app.extension_panels import add_extension_panels
         from cryoscope.app.menus import add_menus
-        from cryoscope.app.napari_bridge import NapariBridge
-        from cryoscope.app.panels.checking import CheckingPanel
-        from cryoscope.app.panels.latent import LatentPanel
-        from cryoscope.app.panels.project import ProjectPanel
-        from cryoscope.app.panels.selections import SelectionsPanel
-        from cryoscope.app.panels.state import StatePanel
-        from cryoscope.app.panels.structure import StructurePanel
-        from cryoscope.app.panels.training import TrainingPanel
-        from cryoscope.app.panels.trajectories import TrajectoriesPanel
-        from cryoscope.app.qt_bridge import QtBridge
-        from cryoscope.app.residue_colours import BackboneColours
-        from cryoscope.app.residue_marker import ResidueMarker
+        from cryoscope.app.project_desk import ProjectDesk
+        from cryoscope.app.session_view import SessionView
         from cryoscope.app.status_line import StatusLine
 
         self.session = session
-        self.bridge = QtBridge(session, self)
-        self.napari_bridge = NapariBridge(self.viewer, self)
-        self.project = ProjectPanel(session, self.bridge, self._demo_folder)
-        self.training = TrainingPanel(session, self.bridge)
-        self.latent = LatentPanel(session, self.bridge)
-        self.selections = SelectionsPanel(session, self.bridge)
-        self.state = StatePanel(session, self.bridge)
-        self.checking = CheckingPanel(session, self.bridge)
-        self.trajectories = TrajectoriesPanel(session, self.bridge, self.latent.canvas)
-        self.latent.tool_row.tool_chosen.connect(lambda _tool: self.trajectories.put_away())
-        self.structure = StructurePanel(session, self.bridge)
-        self.marker = ResidueMarker(session, self.bridge, self.napari_bridge)
-        self.marker.hovered.connect(self.structure.point_at)
+        self.view = SessionView(session, self.viewer, self._demo_folder, self)
+        self.bridge, self.napari_bridge = self.view.bridge, self.view.napari_bridge
+        self.project = self.view.panel("project")
+        self.training = self.view.panel("training")
+        self.latent = self.view.panel("latent")
+        self.selections = self.view.panel("selections")
+        self.state = self.view.panel("state")
+        self.checking = self.view.panel("checking")
+        self.trajectories = self.view.panel("trajectories")
+        self.structure = self.view.panel("structure")
+        self.runs = self.view.panel("runs")
+        self.marker, self.backbone_colours = self.view.marker, self.view.backbone_colours
         self.status = StatusLine(session, self.bridge)
         self.label = QLabel(self.main.centralWidget())
         self.label.setProperty("role", "view")
@@ -122,29 +126,32 @@ class CryoscopeWindow(QObject):
         self.label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.label.move(*theme.VIEW_LABEL_AT_PX)
         self.label.show()
-        self._put("project", self.project, (self.training, 1))
+        self._put("project", (scrolling(self.project, self.training), 1))
         self._put("latent", (self.latent, 1), self.selections)
         self._put("state", self.state)
         self._put("trajectories", (self.trajectories, 1))
         self._put("structure", (self.structure, 1))
         self._put("checking", (self.checking, 1))
         self.main.statusBar().addWidget(self.status, 1)
-        self.backbone_colours = BackboneColours(session, self.bridge, self.napari_bridge)
-        self.backbone_colours.scale_changed.connect(self.state.set_backbone_scale)
-        self.state.camera_reset.connect(self.napari_bridge.fit_camera)
-        self.state.visibility_changed.connect(
-            lambda backbone, density: self.napari_bridge.set_visible(
-                backbone=backbone, density=density
-            )
-        )
         self.napari_bridge.labelled.connect(self._label_view)
-        for asked in ("cursor_xy", "contours", "check", "structure"):
-            self.bridge.watch(asked, lambda _value: self.napari_bridge.touched())
-        self.bridge.watch("shown", self.napari_bridge.offer)
-        self._run_id = ""
+        self.view.follow()
         self.bridge.watch("run", self._look_at_run)
         self.bridge.watch("particles", self._name_window)
+        self._put("runs", (scrolling(self.runs), 1))
+        add_extension_panels(self)
+        self.desk = ProjectDesk(self)
         add_menus(self)
+
+    def add_panel(
+        self, name: str, title: str, area: Qt.DockWidgetArea, widget: QWidget, *, beside: str = ""
+    ) -> None:
+        """Dock one more panel; ``beside`` names the dock whose place it shares, as a tab."""
+        dock = self.docks[name] = self._add_dock(name, title, area)
+        self._put(name, (widget, 1))
+        if beside:
+            self.main.tabifyDockWidget(self.docks[beside], dock)
+            dock.setTitleBarWidget(QWidget())  # its tab is its title
+            self.docks[beside].raise_()
 
     def open_paths(self, paths: list[Path]) -> None:
         """Open files or run folders."""
@@ -162,6 +169,8 @@ class CryoscopeWindow(QObject):
             return self._closing(event)
         if kind in (QEvent.Type.DragEnter, QEvent.Type.DragMove) and event.mimeData().hasUrls():
             event.acceptProposedAction()
+            if kind == QEvent.Type.DragEnter and self.session is not None:
+                self.status.say(drop_words(event.mimeData().urls()))
             return True
         if kind == QEvent.Type.Drop and event.mimeData().hasUrls():
             event.acceptProposedAction()
@@ -175,7 +184,7 @@ class CryoscopeWindow(QObject):
             return False
         event.ignore()
         run = self.session.run
-        training = run is not None and run.status.active
+        training = run is not None and run.trains_here
         if not self._saving and (not training or dialogs.confirm_close(self.main)):
             self.shut_down()
         return True
@@ -185,6 +194,7 @@ class CryoscopeWindow(QObject):
         from cryoscope.session import actions
 
         self._saving = True
+        self.desk.close()
         self.status.say("Saving and closing…")
         self.main.setEnabled(False)
 
@@ -198,10 +208,8 @@ class CryoscopeWindow(QObject):
 
     def _close_for_good(self) -> None:
         self._done = True
-        self.bridge.close()
-        self.latent.close_threads()
-        self.marker.close()
-        self.napari_bridge.close()
+        self.appearance.close()
+        self.view.close()
         self.main.removeEventFilter(self)
         self.viewer.close()
         self.closed.emit()
@@ -254,13 +262,15 @@ class CryoscopeWindow(QObject):
         """Docks that are used one at a time share one place; their tabs are above them."""
         self.main.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
         self.main.tabifyDockWidget(self.docks["project"], self.docks["checking"])
+        self.main.tabifyDockWidget(self.docks["checking"], self.docks["runs"])
         self.docks["project"].raise_()
         self.main.setTabPosition(
             Qt.DockWidgetArea.BottomDockWidgetArea, QTabWidget.TabPosition.North
         )
-        for name in ("trajectories", "structure"):
-            self.main.tabifyDockWidget(self.docks["state"], self.docks[name])
-        for name in ("project", "checking", "state", "trajectories", "structure"):
+        below = ("state", "trajectories", "structure", "log")
+        for first, second in pairwise(below):
+            self.main.tabifyDockWidget(self.docks[first], self.docks[second])
+        for name in ("project", "checking", "runs", "state", "trajectories", "structure", "log"):
             self.docks[name].setTitleBarWidget(QWidget())  # its tab is its title
         self.docks["state"].raise_()
 
@@ -278,9 +288,5 @@ class CryoscopeWindow(QObject):
         self.viewer.title = "Cryoscope" if particles is None else f"{particles.file} – Cryoscope"
 
     def _look_at_run(self, run: Any) -> None:
-        run_id = "" if run is None else run.run_id
-        if run_id != self._run_id:
-            self._run_id = run_id
-            self.napari_bridge.reset_range()
         if run is not None and self.session.shown is None:
             self._label_view(WAITING_TEXT)

@@ -95,7 +95,9 @@ class Interrupt:
 
 @contextmanager
 def stop_on_interrupt(stop: Callable[[], None], what: str) -> Iterator[Interrupt]:
-    """Let the first Ctrl-C (or SIGTERM) call ``stop``, and the second end at once.
+    """Let the first Ctrl-C (or SIGTERM) call ``stop``, and a second Ctrl-C end at once.
+
+    SIGTERM says the same however often it comes: a batch system sends it, and torchrun again.
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def stop_on_interrupt(stop: Callable[[], None], what: str) -> Iterator[Interrupt
 
     def handle(number: int, frame: FrameType | None) -> None:
         if interrupt.asked:
+            if number == signal.SIGTERM:
+                return
             raise KeyboardInterrupt
         interrupt.asked = True
         print(f"\ncryoscope: stopping, {what}; Ctrl-C again ends at once", file=sys.stderr)

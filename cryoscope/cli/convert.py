@@ -92,7 +92,7 @@ def _particles(source: Path, out: Path, asked: _Asked) -> str:
     wanted = out.suffix.lower()
     metadata = _metadata(source, asked, needs_box=wanted != ".star")
     count = f"{len(metadata.uid):,} particles"
-    if wanted == ".star" and source.suffix.lower() == ".cs":
+    if wanted == ".star" and source.suffix.lower() in (".cs", ".csg"):
         _write_star(out, metadata)
         return f"{count}: {out}"
     poses, files = metadata.poses, []
@@ -124,7 +124,7 @@ def _particles(source: Path, out: Path, asked: _Asked) -> str:
 def _pickle(source: Path, out: Path, asked: _Asked) -> str:
     """Latents or indices of cryoDRGN."""
     from cryoscope.io.cryodrgn_files import read_indices, read_z
-    from cryoscope.io.particles_file import write_row_numbers
+    from cryoscope.io.particle_export import write_row_numbers
 
     if out.suffix.lower() == ".txt":
         index = read_indices(source)
@@ -157,7 +157,7 @@ def _latents(source: Path, out: Path, asked: _Asked) -> str:
 def _numbers(source: Path, out: Path, asked: _Asked) -> str:
     """Particle numbers as text."""
     from cryoscope.cli.results import particle_numbers
-    from cryoscope.io.particles_file import write_row_numbers
+    from cryoscope.io.particle_export import write_row_numbers
 
     if out.suffix.lower() != ".pkl":
         raise InputError("numbers are converted to .pkl", file=out, cure="Name the output so")
@@ -245,6 +245,7 @@ def _folder(out: Path) -> AbstractContextManager[Path]:
 _ACTIONS: dict[str, Callable[[Path, Path, _Asked], str]] = {
     ".star": _particles,
     ".cs": _particles,
+    ".csg": _particles,
     ".pkl": _pickle,
     ".npz": _latents,
     ".txt": _numbers,

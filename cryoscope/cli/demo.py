@@ -122,6 +122,7 @@ def _export(run: Path, star: Path, folder: Path) -> list[tuple[str, str]]:
     from cryoscope.io.relion import read_particles
     from cryoscope.io.run_folder import RunFolder
     from cryoscope.session.exporting import write_selection
+    from cryoscope.session.particle_columns import Known
     from cryoscope.training.decoding import load_decoder
 
     run_folder = RunFolder.open(run)
@@ -133,7 +134,7 @@ def _export(run: Path, star: Path, folder: Path) -> list[tuple[str, str]]:
     selection = high_end(latents)
     run_folder.save_selections([selection])
     subset = folder / "subset_pc1_high.star"
-    write_selection(read_particles(star), selection, latents, subset)
+    write_selection(read_particles(star), selection, Known(latents), subset)
     return [
         ("trajectory", f"{trajectory} (10 states along PC1)"),
         ("subset", f"{subset} ({len(selection):,} particles above the 80th percentile of PC1)"),

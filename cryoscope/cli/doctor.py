@@ -16,13 +16,14 @@ import typer
 from cryoscope import __version__
 
 _NEEDED = ("numpy", "scipy", "torch", "numba", "gemmi", "mrcfile", "pandas", "safetensors")
-_WINDOW = ("napari", "vispy", "PySide6-Essentials", "psutil")
+_WINDOW = ("napari", "vispy", "qtpy", "psutil")
 _OPTIONAL = {
     "umap-learn": "UMAP pictures: pip install 'cryoscope[umap]'",
     "prody": ".psf topologies: pip install prody (needs a C++ compiler)",
     "pyarrow": ".parquet tables: pip install pyarrow",
 }
-_ENOUGH_DISK_GB, _ENOUGH_MEMORY_GB = 20, 8
+_FOR_THE_WINDOW = "for the window: pip install 'cryoscope[app]'"
+_ENOUGH_DISK_GB, _ENOUGH_MEMORY_GB, _ENOUGH_GPU_GB = 20, 8, 6
 _PROBE_LIMIT_S = 60.0
 
 
@@ -44,13 +45,17 @@ def doctor() -> None:
     """Look at this installation and machine, and say what to do where something is missing."""
     findings = [
         Finding("cryoscope", f"{__version__} in {Path(__file__).resolve().parents[1]}"),
-        Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
+        Finding(
+            "Python", f"{platform.python_version()} on {platform.platform()}", _python_trouble()
+        ),
         *packages(_NEEDED, "pip install cryoscope again"),
         *_computing(),
         *machine(Path.cwd()),
-        *packages(_WINDOW, "for the window: pip install 'cryoscope[app]'"),
+        *packages(_WINDOW, _FOR_THE_WINDOW),
+        _qt(),
         *_display(),
         *(finding for name, cure in _OPTIONAL.items() for finding in packages((name,), cure)),
+        *extensions(),
     ]
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
@@ -59,6 +64,10 @@ def doctor() -> None:
     print("\nAll is well." if not cures else "\nWhat to do:")
     for finding in cures:
         print(f"  {finding.what}: {finding.cure}")
+
+
+def _python_trouble() -> str:
+    return "" if (3, 11) <= sys.version_info[:2] <= (3, 13) else "use Python 3.11, 3.12 or 3.13"
 
 
 def packages(names: tuple[str, ...], cure: str) -> list[Finding]:
@@ -72,10 +81,32 @@ def packages(names: tuple[str, ...], cure: str) -> list[Finding]:
     return findings
 
 
+def _qt() -> Finding:
+    """The Qt binding that the window runs on."""
+    from cryoscope.session.versions import qt_binding
+
+    (found,) = packages((qt_binding() or "PySide6-Essentials",), _FOR_THE_WINDOW)
+    return found
+
+
 def _known_trouble(name: str) -> str:
     if name == "PySide6-Essentials" and version(name) == "6.12.0" and sys.version_info < (3, 12):
         return "6.12.0 aborts on Python 3.11: pip install PySide6-Essentials==6.11.3"
     return ""
+
+
+def extensions() -> list[Finding]:
+    """What other distributions add, and what of it does not work."""
+    from cryoscope.session.extensions import look_at_all
+
+    return [
+        Finding(
+            f"{one.kind} {one.name}",
+            f"{one.distribution}: skipped, {error}" if error else f"{one.distribution} (extension)",
+            f"update or remove {one.distribution}" if error else "",
+        )
+        for one, error in look_at_all()
+    ]
 
 
 def _computing() -> list[Finding]:
@@ -84,11 +115,20 @@ def _computing() -> list[Finding]:
         import torch
     except (ImportError, OSError) as error:
         return [Finding("torch", f"cannot be loaded: {error}", "install torch again")]
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    cure = ""
+    devices, cure = [], ""
+    for number in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(number)
+        devices.append(f"cuda:{number} {about.name}, {about.total_memory / 1e9:.0f} GB")
+        if about.total_memory < _ENOUGH_GPU_GB * 1e9:
+            cure = "train in a smaller box or batch (--box-px, optimiser.batch_size)"
     if not devices and shutil.which("nvidia-smi"):
-        cure = "there is an NVIDIA driver, but torch cannot use it: install a CUDA build of torch"
-    found = ", ".join(devices) or "CPU only: training works, an NVIDIA GPU is faster"
+        cure = "there is an NVIDIA driver, but torch cannot use it: " + (
+            f"update the driver for CUDA {torch.version.cuda}"
+            if torch.version.cuda
+            else "this torch is built for the CPU; install its CUDA build"
+        )
+    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
+    found = "; ".join(devices) or f"CPU only ({built}): training works, an NVIDIA GPU is faster"
     return [
         Finding("device", found, cure),
         Finding("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors"),

@@ -53,7 +53,11 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"cryoscope {__version__}")
+        from cryoscope.session.versions import versions
+
+        (_, own), *others = versions()
+        print(f"cryoscope {own}")
+        print(", ".join(f"{name} {number}" for name, number in others))
         raise typer.Exit
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_NAMED_AT_MOST = 8
+_NAMED = (".json", ".csv", ".parquet", ".star")
 
 
 def chosen_rows(
@@ -27,8 +27,12 @@ def chosen_rows(
     """
     import numpy as np
 
-    if name is not None and (selection is None or selection.suffix.lower() != ".json"):
-        raise InputError("--name goes with a selections.json", cure="Leave it out")
+    named = selection is not None and selection.suffix.lower() in _NAMED
+    if name is not None and not named:
+        raise InputError(
+            f"--name goes with a file of several selections ({', '.join(_NAMED)})",
+            cure="Leave it out",
+        )
     if rows is not None:
         return parse_rows(rows, len(particles))
     if selection is None:
@@ -66,35 +70,10 @@ def parse_rows(text: str, count: int) -> NDArray[np.int64]:
 
 
 def _rows_of_file(particles: Particles, file: Path, name: str | None) -> NDArray[np.int64]:
-    count, suffix = len(particles), file.suffix.lower()
-    if suffix == ".json":
-        return _rows_of_selections(file, name, count)
-    if suffix in (".star", ".cs", ".pkl"):
-        from cryoscope.io.particle_matching import match_particles
+    from cryoscope.io.particle_matching import MATCHED_SUFFIXES, match_particles
 
-        return match_particles(particles, file)
-    if suffix in (".txt", ".npy"):
-        from cryoscope.cli.results import particle_numbers
-
-        return particle_numbers(file, count)
-    raise InputError(
-        "this is no selection",
-        file=file,
-        cure="Give .star, .cs, .txt, .npy, .pkl or selections.json",
-    )
-
-
-def _rows_of_selections(file: Path, name: str | None, count: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    from cryoscope.io.selections_file import read_selections
-
-    saved = read_selections(file, particle_count=count)
-    found = [one for one in saved if name in (None, one.name)]
-    if len(found) != 1:
-        names = ", ".join(repr(one.name) for one in saved[:_NAMED_AT_MOST]) or "none"
-        problem = (
-            f"there is no selection {name!r}" if name else f"the file holds {len(saved)} selections"
+    if file.suffix.lower() not in MATCHED_SUFFIXES:
+        raise InputError(
+            "this is no selection", file=file, cure=f"Give one of {', '.join(MATCHED_SUFFIXES)}"
         )
-        raise InputError(problem, file=file, cure=f"Choose one with --name: {names}")
-    return np.flatnonzero(found[0].mask)
+    return match_particles(particles, file, name=name)

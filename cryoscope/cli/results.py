@@ -1,10 +1,10 @@
-"""``cryoscope latents`` and ``cryoscope export``: what a run knows about the particles."""
+"""``cryoscope latents``, ``export`` and ``import-selection``: what a run knows of its particles."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,10 @@ from cryoscope.data import InputError, Latents, Particles, Selection
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
     from cryoscope.io.run_folder import RunFolder
+    from cryoscope.session.particle_columns import Known
 
 _INDEX_FILE_LIMIT_BYTES = 1 << 30
 
@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("latents")(latents)
     app.command("export")(export)
+    app.command("import-selection")(import_selection)
 
 
 def latents(
@@ -34,6 +35,14 @@ def latents(
     epoch: Annotated[
         int | None, typer.Option(help="Latents of this epoch \\[default: the newest]")
     ] = None,
+    covariates: Annotated[
+        bool,
+        typer.Option(
+            "--covariates",
+            help="Add what the particle file says (defocus, view, half-set), and a column of 0 and"
+            " 1 per selection",
+        ),
+    ] = False,
 ) -> None:
     """Write the latent coordinates of all particles.
 
@@ -44,7 +53,14 @@ def latents(
 
     folder = RunFolder.open(run)
     found = folder.load_latents(epoch)
-    write_latents_as(found, out)
+    if covariates:
+        from cryoscope.session.exporting import write_table
+        from cryoscope.session.particle_columns import Known
+
+        known = Known(found, None, tuple(folder.load_selections()))
+        write_table(run_particles(folder), known, out)
+    else:
+        write_latents_as(found, out)
     print(f"latents of {len(found):,} particles, epoch {found.epoch}: {out}")
 
 
@@ -62,7 +78,11 @@ def write_latents_as(found: Latents, out: Path) -> None:
 
         write_latents(out, found)
     elif suffix in (".csv", ".parquet"):
-        _write_table(latent_table(found), out)
+        from cryoscope.io.particle_tables import NAME_COLUMN, write_particle_table
+        from cryoscope.session.particle_columns import Known, table_columns
+
+        columns = table_columns(Known(found), found.uid, None, with_selections=False)
+        write_particle_table(out, {NAME_COLUMN: found.uid, **columns})
     else:
         raise InputError(
             f"latents cannot be written as {suffix or 'a file without suffix'}",
@@ -71,36 +91,8 @@ def write_latents_as(found: Latents, out: Path) -> None:
         )
 
 
-def latent_table(found: Latents) -> pd.DataFrame:
-    """Latents as a table with columns particle, z1..zd, PC1, PC2."""
-    import pandas as pd
-
-    from cryoscope.analysis.reduce import pca_embedding
-
-    columns: dict[str, NDArray[Any]] = {"particle": found.uid}
-    columns |= {f"z{i + 1}": found.z[:, i] for i in range(found.z.shape[1])}
-    xy = pca_embedding(found.z).xy
-    return pd.DataFrame({**columns, "PC1": xy[:, 0], "PC2": xy[:, 1]})
-
-
-def _write_table(table: pd.DataFrame, out: Path) -> None:
-    from cryoscope.io.atomic import atomic_path
-
-    with atomic_path(out) as temporary:
-        if out.suffix.lower() == ".csv":
-            table.to_csv(temporary, index=False, float_format="%.7g")
-            return
-        try:
-            table.to_parquet(temporary, index=False)
-        except ImportError as error:
-            raise InputError(
-                "writing .parquet needs the package pyarrow",
-                file=out,
-                cure="Install it with: pip install pyarrow; or write .csv",
-            ) from error
-
-
-_EXPORTS = (".star", ".cs", ".txt", ".pkl")
+_NUMBERS = (".txt", ".pkl")
+_ALL = "all"
 
 
 def export(
@@ -108,8 +100,8 @@ def export(
     selection: Annotated[
         str,
         typer.Option(
-            help="Name of a selection made in the window, or a file of 0-based particle numbers"
-            " (.txt one per line, .npy numbers or mask, .pkl of cryoDRGN)"
+            help="Name of a selection made in the window; all; or a file of 0-based particle"
+            " numbers (.txt one per line, .npy numbers or mask, .pkl of cryoDRGN)"
         ),
     ],
     out: Annotated[
@@ -117,50 +109,119 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help=".star or .cs (rows of your file), or particle numbers as .txt or .pkl (cryoDRGN)",
+            help=".star or .cs (rows of your file); .txt or .pkl (particle numbers, for cryoDRGN);"
+            " .csv or .parquet (table); .json (the selection)",
         ),
     ],
     particles: Annotated[
         Path | None,
         typer.Option(help="Particle file, if it has moved since the run was started"),
     ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            help=".star: add columns behind yours, any of z,cluster,selection (cluster: k-means"
+            " into 6, as in the window)"
+        ),
+    ] = "",
 ) -> None:
     """Carry a selection of particles back to RELION, cryoSPARC or cryoDRGN.
 
     A .star or .cs file holds the rows of your own particle file, unchanged, so that every column
-    is kept; .pkl is what cryoDRGN takes with --ind.
+    is kept; .pkl is what cryoDRGN takes with --ind. Every export but .json has a record beside it:
+    of which file, how many rows, in which order, with hashes. `cryoscope import-selection` reads
+    any of them back.
     """
+    from cryoscope.io.particle_export import EXPORTED_SUFFIXES
     from cryoscope.io.run_folder import RunFolder
 
-    folder = RunFolder.open(run)
+    folder, kind = RunFolder.open(run), out.suffix.lower()
     chosen = find_selection(folder, selection)
     if len(chosen) == 0:
         raise InputError("the selection is empty", file=run, cure="Choose another selection")
-    if out.suffix.lower() not in _EXPORTS:
+    if kind not in EXPORTED_SUFFIXES:
         raise InputError(
             "particles are not exported as that kind of file",
             file=out,
-            cure=f"Choose one of {', '.join(_EXPORTS)}",
+            cure=f"Choose one of {', '.join(EXPORTED_SUFFIXES)}",
         )
-    if out.suffix.lower() in (".txt", ".pkl"):
-        from cryoscope.io.export_record import write_record
-        from cryoscope.io.particles_file import write_row_numbers
+    if kind in _NUMBERS:
+        _export_numbers(folder, chosen, out)
+        print(f"{len(chosen):,} of {len(chosen.mask):,} particles: {out}")
+        return
+    from cryoscope.session.exporting import write_selection
 
-        row, uid = chosen.mask.nonzero()[0], folder.load_latents().uid
-        write_row_numbers(out, row)
-        named = Path(str(folder.info().get("particles", "")))
-        write_record(out, named, uid, row, row, list_names=True)
-    else:
-        from cryoscope.session.exporting import write_selection
+    wanted = [word.strip() for word in columns.split(",") if word.strip()]
+    known = _known(folder, with_clusters="cluster" in wanted)
+    source = run_particles(folder, particles)
+    print(write_selection(source, chosen, known, out, wanted).words())
 
-        source = run_particles(folder, particles)
-        write_selection(source, chosen, folder.load_latents(), out)
-    print(f"{len(chosen):,} of {len(chosen.mask):,} particles: {out}")
+
+def _export_numbers(folder: RunFolder, chosen: Selection, out: Path) -> None:
+    """Numbers alone: the particle file need not be there."""
+    from cryoscope.io.export_record import write_record
+    from cryoscope.io.particle_export import write_row_numbers
+
+    row, uid = chosen.mask.nonzero()[0], folder.load_latents().uid
+    write_row_numbers(out, row)
+    named = Path(str(folder.info().get("particles", "")))
+    write_record(out, named, uid, row, row, list_names=True)
+
+
+def _known(folder: RunFolder, *, with_clusters: bool) -> Known:
+    from cryoscope.session.particle_columns import Known
+
+    latents, clusters = folder.load_latents(), None
+    if with_clusters:
+        from cryoscope.analysis.cluster import cluster_latents
+        from cryoscope.session.covariates import DEFAULT_CLUSTERS
+
+        clusters = cluster_latents(latents.z, "kmeans", DEFAULT_CLUSTERS).labels
+    return Known(latents, clusters, tuple(folder.load_selections()))
+
+
+def import_selection(
+    run: Annotated[Path, typer.Argument(help="Run folder", metavar="RUN")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Any export, of Cryoscope or another program: .star, .cs, .pkl, .txt, .npy, .json,"
+            " .csv, .parquet",
+            metavar="FILE",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Which selection of a file of several \\[default: all]")
+    ] = None,
+    called: Annotated[
+        str, typer.Option("--as", help="Name of the selection in the run \\[default: its own]")
+    ] = "",
+    particles: Annotated[
+        Path | None,
+        typer.Option(help="Particle file, if it has moved since the run was started"),
+    ] = None,
+) -> None:
+    """Bring a selection back into a run from a file: exactly the particles that were meant.
+
+    They are found by the names of particles and images, never by order alone. A file that means
+    particles of another set is refused with its first row that differs.
+    """
+    from cryoscope.io.run_folder import RunFolder
+    from cryoscope.session.importing import read_imported, with_imported
+
+    folder = RunFolder.open(run)
+    found = read_imported(run_particles(folder, particles), folder.load_latents(), file, name)
+    old = folder.load_selections()
+    new = with_imported(old, found, called)
+    folder.save_selections(new)
+    for one in new[len(old) :]:
+        print(f"{one.name}: {len(one):,} of {len(one.mask):,} particles")
 
 
 def run_particles(folder: RunFolder, file: Path | None = None) -> Particles:
     """The particles that a run was trained on, from ``file`` where they have moved."""
-    from cryoscope.io.particles_file import read_any
+    from cryoscope.training.config import config_from_json
+    from cryoscope.training.given_particles import read_given_particles
 
     named = file or Path(str(folder.info().get("particles", "")))
     if not named.is_file():
@@ -169,7 +230,8 @@ def run_particles(folder: RunFolder, file: Path | None = None) -> Particles:
             file=named,
             cure="Say where it is now with --particles",
         )
-    return read_any(named)
+    config = config_from_json(folder.config(), file=str(folder.path / "config.json"))
+    return read_given_particles(config.data, named)
 
 
 def find_selection(folder: RunFolder, name: str) -> Selection:
@@ -184,6 +246,10 @@ def find_selection(folder: RunFolder, name: str) -> Selection:
     for selection in saved:
         if selection.name == name:
             return selection
+    if name == _ALL:
+        import numpy as np
+
+        return Selection(_ALL, np.ones(int(folder.info().get("particle_count", 0)), dtype=bool))
     if not Path(name).is_file():
         names = ", ".join(repr(selection.name) for selection in saved) or "none"
         raise InputError(
@@ -191,17 +257,41 @@ def find_selection(folder: RunFolder, name: str) -> Selection:
             file=folder.path,
             cure=f"Selections of the run: {names}",
         )
-    count = int(folder.info().get("particle_count", 0))
-    return Selection(Path(name).stem, _mask_from_file(Path(name), count))
+    return _selection_of_file(folder, Path(name))
 
 
-def _mask_from_file(file: Path, count: int) -> NDArray[np.bool_]:
-    """(count,) mask from a file of 0-based particle numbers, or a mask saved as .npy."""
+def _selection_of_file(folder: RunFolder, file: Path) -> Selection:
+    """By the names of the particles; by their numbers only where nothing else is known of them."""
     import numpy as np
 
+    if file.suffix.lower() not in (*_NUMBERS, ".npy"):
+        from cryoscope.session.importing import read_imported
+
+        found = read_imported(run_particles(folder), folder.load_latents(), file, None)
+        if len(found) > 1:
+            names = ", ".join(repr(one.name) for one in found[:8])
+            problem = f"the file holds {len(found)} selections: {names}"
+            raise InputError(problem, file=file, cure="Bring them in with import-selection first")
+        return found[0]
+    from cryoscope.io.export_record import read_record
+
+    count = int(folder.info().get("particle_count", 0))
+    number, record = particle_numbers(file, count), read_record(file)
+    if record is not None and record.uid is not None:
+        from cryoscope.session.particle_columns import places_among
+
+        number = places_among(folder.load_latents().uid, record.uid)
+        if (number < 0).any():
+            row = int(np.flatnonzero(number < 0)[0])
+            raise InputError(
+                f"{record.uid[row]} is not among the particles of the run",
+                file=file,
+                row=row + 1,
+                cure="Give the run that was trained on these particles",
+            )
     mask = np.zeros(count, dtype=bool)
-    mask[particle_numbers(file, count)] = True
-    return mask
+    mask[number] = True
+    return Selection(file.stem, mask)
 
 
 def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
@@ -215,6 +305,7 @@ def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
     import numpy as np
 
     from cryoscope.io.atomic import explain_os_errors
+    from cryoscope.io.cryosparc_table import HEADER_ERRORS
 
     if file.suffix.lower() == ".pkl":
         from cryoscope.io.cryodrgn_files import read_indices
@@ -226,11 +317,15 @@ def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
             raise InputError("the file is too large for particle numbers", file=file, cure=cure)
         try:
             if file.suffix.lower() == ".npy":
-                values = np.load(file, allow_pickle=False)
+                # Mapped: a header that promises more than the file holds is refused.
+                values = np.load(file, mmap_mode="r", allow_pickle=False)
+                if not isinstance(values, np.ndarray):
+                    raise ValueError("an archive of arrays")
+                values = np.array(values)
             else:
                 with warnings.catch_warnings(action="ignore"):  # numpy's, about an empty file
                     values = np.loadtxt(file, dtype=np.float64, ndmin=1)
-        except ValueError as error:
+        except HEADER_ERRORS as error:
             raise InputError("the file does not hold numbers", file=file, cure=cure) from error
     if values.dtype == bool and values.shape == (count,):
         return np.flatnonzero(values).astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from cryoscope.data import InputError
 if TYPE_CHECKING:
     from cryoscope.training.config import TrainConfig
     from cryoscope.training.events import StepDone, TrainEvent
+    from cryoscope.training.torchrun import Place
 
 STOPPED = 130
 _ADVANCED = "More"
@@ -40,7 +42,10 @@ def add_to(app: typer.Typer) -> None:
 def train(
     particles: Annotated[
         Path,
-        typer.Argument(help="Particles with poses and CTF: RELION 3.0 to 5 .star", metavar="STAR"),
+        typer.Argument(
+            help="Particles with poses and CTF: .star of RELION 3.0 to 5, .cs or .csg of cryoSPARC",
+            metavar="PARTICLES",
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Run folder: new, or with --resume an earlier one")
@@ -73,6 +78,13 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N \\[default: auto]")
     ] = None,
+    class_number: Annotated[
+        int | None,
+        typer.Option("--class", min=0, help=".cs with several classes: poses of this one"),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="A further folder to look for the image stacks in")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint")
     ] = False,
@@ -87,7 +99,13 @@ def train(
     same command and `--resume`. Look at the run at any time with `cryoscope view RUN`.
     """
     from cryoscope.cli.settings import parse_settings
+    from cryoscope.training.torchrun import place_from_environment, restarted
 
+    place = place_from_environment()
+    if not place.leads:
+        follow_training(place)
+        return 0
+    resume = resume or (restarted() and (out / "run.json").exists())
     named: dict[str, Any] = {
         "data.particles": absolute(particles),
         "data.structure": absolute(structure),
@@ -96,6 +114,8 @@ def train(
         "optimiser.minutes": minutes,
         "data.box_size_px": box_px,
         "device": device,
+        "data.class_number": class_number,
+        "data.image_folder": absolute(images),
     }
     chosen = {name: value for name, value in named.items() if value is not None}
     chosen |= parse_settings(settings or [])
@@ -105,7 +125,7 @@ def train(
             "there is a run already", file=out, cure="Add --resume, or choose another --out"
         )
     config = _resumed(out, preset, chosen) if resume else configured(preset, chosen)
-    outcome = run_training(config, out, resume=resume)
+    outcome = run_training(config, out, resume=resume, place=place)
     print(outcome.summary(out))
     return STOPPED if outcome.stopped_by_user else 0
 
@@ -142,19 +162,37 @@ class Outcome:
         return "\n".join(lines)
 
 
-def run_training(config: TrainConfig, out: Path, *, resume: bool = False) -> Outcome:
+def run_training(
+    config: TrainConfig, out: Path, *, resume: bool = False, place: Place | None = None
+) -> Outcome:
     """Train in this process with progress on standard error; Ctrl-C saves a checkpoint and ends."""
     with StageProgress() as progress:
         progress.update("starting", 0, 0)
+        from cryoscope.training.distributed import ALONE, Team
         from cryoscope.training.trainer import Trainer
 
-        trainer = Trainer(config, out, resume=resume)
+        team = ALONE if place is None else Team(place)
+        trainer = Trainer(config, out, resume=resume, team=team)
         outcome = Outcome()
         with stop_on_interrupt(trainer.stop, "keeping what is done") as interrupt:
             for event in trainer.events():
                 _take(event, outcome, progress)
-        outcome.stopped_by_user = interrupt.asked and not outcome.completed
+    outcome.stopped_by_user |= interrupt.asked and not outcome.completed
     return outcome
+
+
+def follow_training(place: Place) -> None:
+    """Train as one of several processes that is not the first: in silence, until the first ends.
+
+    Once training has begun, signals are the first process's to obey: it saves, then ends all.
+    """
+    from cryoscope.training.config import TrainConfig
+    from cryoscope.training.distributed import Team
+    from cryoscope.training.trainer import Trainer
+
+    for _ in Trainer(TrainConfig(), Path(), team=Team(place)).events():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _take(event: TrainEvent, outcome: Outcome, progress: StageProgress) -> None:
@@ -178,8 +216,16 @@ def _take(event: TrainEvent, outcome: Outcome, progress: StageProgress) -> None:
         case events.StepDone():
             outcome.last, outcome.step = event, event.step
             progress.update("training", event.step, outcome.total_steps, _figures(event))
+            if event.remark:
+                progress.say(event.remark)
+        case events.Paused():
+            progress.say(f"paused after {event.step:,} steps, by request")
+        case events.Resumed():
+            progress.say("going on")
         case events.RunFinished():
             outcome.step, outcome.completed = event.step, event.reason == "completed"
+            # By Ctrl-C or by a window that follows the run: the same to whoever waits for it.
+            outcome.stopped_by_user = event.reason == "stopped"
         case _:
             pass
 

@@ -19,7 +19,8 @@ def view(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Particles (.star), atomic models (.pdb, .cif), maps (.mrc) or a run folder",
+            help="Particles (.star), atomic models (.pdb, .cif), maps (.mrc), a run folder or a"
+            " project folder",
             metavar="[FILES]...",
         ),
     ] = None,

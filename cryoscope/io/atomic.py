@@ -7,8 +7,9 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,26 @@ from cryoscope.data import InputError
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _STEM_LENGTH = 100
+
+
+def _yes() -> None:
+    """Nobody minds."""
+
+
+_may_replace: ContextVar[Callable[[], None]] = ContextVar("may_replace", default=_yes)
+
+
+@contextmanager
+def asking_before_outputs(check: Callable[[], None]) -> Iterator[None]:
+    """Call ``check`` before each output of the body takes its place, in this thread.
+
+    What it raises, as of somebody who has changed their mind, leaves the target as it was.
+    """
+    token = _may_replace.set(check)
+    try:
+        yield
+    finally:
+        _may_replace.reset(token)
 
 
 def _full_disk(path: Path, needed_bytes: int | None, option: str) -> InputError:
@@ -132,14 +153,19 @@ def require_free(
         Less than ``needed_bytes`` are free.
     """
     with explain_os_errors(folder, option=option):
-        free_bytes = shutil.disk_usage(_nearest(folder)).free
-    if free_bytes < needed_bytes:
+        free = free_bytes(folder)
+    if free < needed_bytes:
         raise InputError(
             f"the disk is too full: {what} needs {needed_bytes / 1e6:,.0f} MB, "
-            f"{free_bytes / 1e6:,.0f} MB are free",
+            f"{free / 1e6:,.0f} MB are free",
             file=folder,
             cure=f"Free some space, or write to another disk with {option}{cure}",
         )
+
+
+def free_bytes(folder: Path) -> int:
+    """Free room where a folder is or will be (OSError where that cannot be told)."""
+    return shutil.disk_usage(_nearest(folder)).free
 
 
 def _nearest(folder: Path) -> Path:
@@ -200,6 +226,7 @@ def atomic_path(
         temporary.touch(exist_ok=False)
         try:
             yield temporary
+            _may_replace.get()()
             _sync(temporary)
             temporary.replace(target)
         finally:
@@ -233,6 +260,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.mkdir()
         try:
             yield temporary
+            _may_replace.get()()
             if target.is_dir():
                 target.rmdir()
             temporary.rename(target)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from cryoscope.data import InputError, Particles, ParticleSource
 from cryoscope.io.atomic import atomic_path
 from cryoscope.io.cryosparc_table import CryosparcTable, read_cs, read_cs_table
+from cryoscope.io.image_names import refuse_climbing
 from cryoscope.io.relion_table import HALF_SET_SEED
 from cryoscope.io.stack import StackImages
 from cryoscope.io.stack_search import find_stacks, refuse_mixed_sampling
@@ -31,7 +32,7 @@ def read_cs_particles(
     Parameters
     ----------
     cs
-        Particles of a job, or an exported particle group.
+        Particles of a job (.cs), or a result group (.csg).
     passthrough, class_number
         See `read_cs_table`.
     search
@@ -43,8 +44,8 @@ def read_cs_particles(
     InputError
         See `read_cs_table` for the file, `StackImages.open` for the stacks; mixed sampling.
     """
-    cs = Path(cs)
     table = read_cs_table(cs, passthrough=passthrough, class_number=class_number)
+    cs = table.path  # of a group, the file with the images
     groups, first = np.unique(table.ctf.optics_group, return_index=True)
     refuse_mixed_sampling([table.optics[group] for group in groups.tolist()], first, cs)
     files = find_stacks(table.stack_names, table.stack_index, cs, search)
@@ -106,6 +107,10 @@ def export_cs_subset(particles: Particles, mask: ArrayLike, out: str | Path) -> 
         raise InputError(
             "the file has changed since it was read", file=file, cure="Read the particles again"
         )
+    if "blob/path" in (subset.dtype.names or ()):
+        named, first = np.unique(subset["blob/path"], return_index=True)
+        texts = np.char.decode(named, "utf-8", "replace") if named.dtype.kind == "S" else named
+        refuse_climbing(texts.astype(np.str_), row[first], file)
     with atomic_path(out, needed_bytes=subset.nbytes) as temporary, temporary.open("wb") as stream:
         np.save(stream, np.asarray(subset), allow_pickle=False)
 

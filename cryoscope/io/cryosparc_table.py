@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 from cryoscope.conventions import rotation_from_cryosparc, shift_from_relion_origin_A
 from cryoscope.data import CTFParams, InputError, Optics, Poses
 from cryoscope.io.atomic import explain_os_errors
+from cryoscope.io.cryosparc_group import passthrough_beside, read_group, rows_of
 
 # Files with many passthrough fields have headers far beyond numpy's own limit of 10 kB.
 _LARGEST_HEADER = 10_000_000
 _LARGEST_BOX_PX = 65_536
-# What numpy lets through from the parsers of Python that it gives a header to.
-_HEADER_ERRORS = (
+_NAMED_AT_MOST = 12
+#: What numpy lets through from the parsers of Python that it gives a header to.
+HEADER_ERRORS = (
     *(ValueError, EOFError, SyntaxError, TypeError, KeyError, IndexError, AttributeError),
-    *(MemoryError, RecursionError, OverflowError, TokenError),
+    *(MemoryError, RecursionError, OverflowError, TokenError, BadZipFile),
 )
 _IMAGES = ("blob/path", "blob/idx", "blob/shape", "blob/psize_A")
 _DEFOCUS = ("ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad")
@@ -75,10 +79,11 @@ def read_cs(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     with explain_os_errors(path, action="read"):
         try:
-            records = np.load(
-                path, mmap_mode="r", allow_pickle=False, max_header_size=_LARGEST_HEADER
-            )
-        except _HEADER_ERRORS as error:
+            with warnings.catch_warnings(action="ignore"):  # numpy's, about headers of Python 2
+                records = np.load(
+                    path, mmap_mode="r", allow_pickle=False, max_header_size=_LARGEST_HEADER
+                )
+        except HEADER_ERRORS as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
                 f"this cannot be read as a .cs file ({reason[:200]})",
@@ -99,6 +104,9 @@ def read_cs_table(
 
     Parameters
     ----------
+    path
+        A .cs file, or the .csg of a result group: then its images' file, with its other files
+        joined.
     passthrough
         A second .cs file of the same job; fields that the first lacks are taken from it, row by
         row after ``uid``. None looks for the one beside `path` that cryoSPARC names
@@ -157,15 +165,21 @@ class _Fields:
 
     @classmethod
     def read(cls, path: Path, passthrough: Path | None) -> _Fields:
-        """Both files, joined by uid."""
+        """A file, or those of a group (.csg), joined with the passthrough by uid."""
+        others: tuple[Path, ...] = ()
+        if path.suffix.lower() == ".csg":
+            path, others = read_group(path)
         records = read_cs(path)
         if len(records) == 0:
             raise InputError("the file has no particles", file=path, cure="Give another file")
         sources: list[tuple[NDArray[Any], Any]] = [(records, slice(None))]
-        other = passthrough or _passthrough_beside(path)
-        if other is not None:
+        if passthrough is not None:
+            others = (*others, passthrough)
+        elif not others and (beside := passthrough_beside(path)) is not None:
+            others = (beside,)
+        for other in others:
             second = read_cs(other)
-            sources.append((second, _rows_of(records, second, path, other)))
+            sources.append((second, rows_of(records, second, path, other)))
         fields = cls(path, sources)
         missing = [n for n in ("uid", *_IMAGES, *_DEFOCUS, *_OPTICS) if n not in fields]
         if missing:
@@ -233,36 +247,6 @@ class _Fields:
 
 def _text(name: Any) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-
-
-def _passthrough_beside(path: Path) -> Path | None:
-    """cryoSPARC's J12_passthrough_particles.cs beside its J12_..._particles.cs, if it is alone."""
-    job = path.name.partition("_")[0]
-    found = sorted(path.parent.glob(f"{job}_passthrough_particles*.cs"))
-    return found[0] if len(found) == 1 and found[0].name != path.name else None
-
-
-def _rows_of(
-    records: NDArray[Any], second: NDArray[Any], path: Path, other: Path
-) -> NDArray[np.int64]:
-    """Rows of the second file in the order of the first."""
-    for file, found in ((path, records), (other, second)):
-        if "uid" not in (found.dtype.names or ()):
-            raise InputError(
-                "the records have no uid: they cannot be joined", file=file, cure="Export it again"
-            )
-    known, wanted = np.asarray(second["uid"]), np.asarray(records["uid"])
-    order = np.argsort(known, kind="stable")
-    place = np.searchsorted(known[order], wanted).clip(0, max(len(known) - 1, 0))
-    if len(known) == 0 or (lost := np.flatnonzero(known[order][place] != wanted)).size:
-        row = 1 if len(known) == 0 else int(lost[0]) + 1
-        raise InputError(
-            f"its particle (uid {wanted[row - 1]}) is not in {other.name}",
-            file=path,
-            row=row,
-            cure="Give the two files of one job",
-        )
-    return order[place]
 
 
 def _optics(fields: _Fields) -> tuple[NDArray[np.int64], tuple[Optics, ...]]:
@@ -337,9 +321,12 @@ def _poses(fields: _Fields, class_number: int | None) -> Poses | None:
 def _alignment(fields: _Fields, class_number: int | None) -> str | None:
     """Prefix of the fields with the poses."""
     several = sorted(
-        name.removesuffix("/pose")
-        for name in set(fields.names)
-        if name.startswith("alignments_class") and name.endswith("/pose")
+        (
+            name.removesuffix("/pose")
+            for name in set(fields.names)
+            if name.startswith("alignments_class") and name.endswith("/pose")
+        ),
+        key=lambda name: (len(name), name),  # 2 before 10
     )
     if class_number is not None:
         asked = [name for name in several if name.rpartition("_")[2] == str(class_number)]
@@ -347,18 +334,26 @@ def _alignment(fields: _Fields, class_number: int | None) -> str | None:
             raise InputError(
                 f"there is no alignment of class {class_number}",
                 file=fields.path,
-                cure=f"The file has: {', '.join(several) or 'alignments of no class'}",
+                cure=f"The file has classes {_numbers_of(several)}"
+                if several
+                else "The file has alignments of no class: leave that option out",
             )
         return asked[0]
     if "alignments3D/pose" in fields:
         return "alignments3D"
     if len(several) > 1:
         raise InputError(
-            f"the file has alignments of {len(several)} classes",
+            f"the file has alignments of {len(several)} classes ({_numbers_of(several)})",
             file=fields.path,
-            cure="Say which class with --class, or give the particles of one class of the job",
+            cure="Say which with --class K (in the window: Class number), or give the particles "
+            "of one class of the job",
         )
     return several[0] if several else None
+
+
+def _numbers_of(classes: Sequence[str]) -> str:
+    numbers = [name.rpartition("_")[2] for name in classes]
+    return ", ".join(numbers[:_NAMED_AT_MOST]) + (", ..." if len(numbers) > _NAMED_AT_MOST else "")
 
 
 def _half_set(fields: _Fields) -> NDArray[np.int8] | None:

@@ -71,8 +71,9 @@ def write_record(
     row: NDArray[np.integer],
     *,
     list_names: bool,
-) -> None:
-    """Write the record of an export that stands already, atomically.
+    beside: bool = True,
+) -> dict[str, Any]:
+    """Write the record of an export that stands already, atomically; returns what it says.
 
     Parameters
     ----------
@@ -86,6 +87,8 @@ def write_record(
         Rows of the particle file that these are.
     list_names
         Keep the name of every row: what the export itself does not tell.
+    beside
+        Write it; False only returns it.
     """
     names = uid[chosen]
     content: dict[str, Any] = {
@@ -100,7 +103,9 @@ def write_record(
     }
     if list_names:
         content["uid"] = names.tolist()
-    write_json(record_path(export), content)
+    if beside:
+        write_json(record_path(export), content)
+    return content
 
 
 def read_record(export: Path) -> ExportRecord | None:

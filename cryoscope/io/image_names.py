@@ -42,3 +42,47 @@ def split_image_names(
     stack_of_run = [stacks.setdefault(names.value(row), len(stacks)) for row in runs.tolist()]
     stack_index = np.repeat(np.array(stack_of_run, dtype=np.int64), np.diff(np.append(runs, count)))
     return tuple(stacks), stack_index, frame
+
+
+def refuse_climbing(names: NDArray[np.str_], row: NDArray[np.integer], file: Path) -> None:
+    """Refuse image names that climb out of the folder they begin in, ``1@../../other.mrcs``.
+
+    A file that is handed on must not point to what lies beside its project.
+
+    Parameters
+    ----------
+    names
+        (N,) names of images or of stacks.
+    row
+        (N,) their 0-based rows in `file`.
+
+    Raises
+    ------
+    InputError
+        Names the first such row.
+    """
+    listed = names.tolist()
+    if ".." not in "\n".join(listed):
+        return
+    for name, at in zip(listed, row.tolist(), strict=True):
+        if climbs(name):
+            raise InputError(
+                f"the name of its image climbs out of the project's folder ({name[:200]!r}); "
+                "nothing was written",
+                file=file,
+                row=at + 1,
+                cure="Name the stacks from the project's folder, or by whole paths",
+            )
+
+
+def climbs(name: str) -> bool:
+    """Whether a name leads above the folder that it begins in, by ``..``."""
+    depth = 0
+    for part in name.rpartition("@")[2].removeprefix(">").replace("\\", "/").split("/"):
+        if part == "..":
+            depth -= 1
+        elif part not in ("", "."):
+            depth += 1
+        if depth < 0:
+            return True
+    return False

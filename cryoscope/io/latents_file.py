@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Latents
-from cryoscope.io.atomic import atomic_path, explain_os_errors
+from cryoscope.io.array_archive import read_arrays, write_arrays
 
 _CURE = "Delete the file; the run goes on without it."
 
@@ -33,8 +30,7 @@ def write_latents(path: Path, latents: Latents) -> None:
     for name, values in (("log_var", latents.log_var), ("shift_A", latents.shift_A)):
         if values is not None:
             arrays[name] = np.ascontiguousarray(values, dtype=np.float32)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def read_latents(path: Path) -> Latents:
@@ -45,7 +41,8 @@ def read_latents(path: Path) -> Latents:
     InputError
         If the file is missing, damaged, or its arrays do not belong together.
     """
-    arrays = _read_arrays(path, ("z", "uid", "run_id", "epoch", "log_var", "shift_A"))
+    names_of_arrays = ("z", "uid", "run_id", "epoch", "log_var", "shift_A")
+    arrays = read_arrays(path, names_of_arrays, what="latents", cure=_CURE)
     missing = [name for name in ("z", "uid", "run_id", "epoch") if name not in arrays]
     if missing:
         raise InputError(f"{', '.join(missing)} missing", file=path, cure=_CURE)
@@ -68,39 +65,3 @@ def read_latents(path: Path) -> Latents:
     except ValueError as error:
         raise InputError("uid or epoch is damaged", file=path, cure=_CURE) from error
     return Latents(z, log_var, names, str(arrays["run_id"]), epoch, shift_A)
-
-
-def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The named members; nothing larger than the file itself is ever allocated."""
-    arrays: dict[str, NDArray[Any]] = {}
-    with explain_os_errors(path, action="read"):
-        size_bytes = path.stat().st_size
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for member in archive.infolist():
-                    name = member.filename.removesuffix(".npy")
-                    if name not in names:
-                        continue
-                    if member.compress_type != zipfile.ZIP_STORED or member.file_size > size_bytes:
-                        raise ValueError("a member is compressed or too large")
-                    arrays[name] = _array_from_npy(archive.read(member))
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
-            raise InputError(f"damaged latents file ({error})", file=path, cure=_CURE) from error
-    return arrays
-
-
-def _array_from_npy(data: bytes) -> NDArray[Any]:
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read_header is None:
-        raise ValueError(f"unknown array format {version}")
-    shape, fortran_order, dtype = read_header(stream)
-    if dtype.hasobject or fortran_order or min(shape, default=0) < 0:
-        raise ValueError("unexpected kind of array")
-    if dtype.itemsize * prod(shape) != len(data) - stream.tell():
-        raise ValueError("an array is shorter than its header says")
-    return np.frombuffer(data, dtype=dtype, offset=stream.tell()).reshape(shape).copy()

@@ -49,8 +49,7 @@ def write_movie(
         )
     if not frames:
         raise InputError("a movie needs at least one frame", file=path)
-    order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)] if there_and_back else None
-    shown = [Image.fromarray(frames[i]) for i in order or range(len(frames))]
+    shown = [Image.fromarray(frames[i]) for i in frame_order(len(frames), there_and_back)]
     if kind == "GIF":
         # One palette for all frames: colours do not flicker.
         palette = _palette(frames)
@@ -61,6 +60,12 @@ def write_movie(
         buffer, kind, save_all=True, append_images=shown[1:], duration=duration_ms, loop=0
     )
     write_bytes_atomic(path, buffer.getvalue())
+
+
+def frame_order(count: int, there_and_back: bool) -> list[int]:
+    """Which frame comes when, up to where it repeats."""
+    back = range(count - 2, 0, -1) if there_and_back else ()
+    return [*range(count), *back]
 
 
 def _palette(frames: Sequence[NDArray[np.uint8]]) -> Image.Image:

@@ -13,6 +13,7 @@ from cryoscope.conventions import xyz_from_zyx
 from cryoscope.data import InputError, Provenance, Volume
 from cryoscope.io.atomic import atomic_path, explain_os_errors
 from cryoscope.io.mrc_header import read_header
+from cryoscope.io.reader_extensions import read_with_extension
 
 _SAME_VOXEL = 5e-3
 _LABEL_LENGTH = 80
@@ -39,6 +40,9 @@ def read_volume(path: str | Path, *, voxel_size_A: float | None = None) -> Volum
         and z, and none given; NaN or infinite samples.
     """
     path = Path(path)
+    found: Volume | None = read_with_extension(path, "map")
+    if found is not None:
+        return found
     read_header(path)  # refuses a size that the file does not have before mrcfile allocates it
     with explain_os_errors(path, action="read"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # mrcfile's, about missing stamps

@@ -1,9 +1,10 @@
 """The particle cache: images cropped, normalised and kept in one memory-mapped file.
 
-A cache folder holds ``particles.npy`` (N, y, x float32) and ``cache.json`` with the key: what it
-was made from and how. It is used again while the key is the same. While it is being made the images
-are in ``particles.npy.part`` and the number of finished ones in ``progress.json``, so that a kill
-leaves nothing that looks finished and the next start goes on where it stopped.
+A cache folder holds ``particles.npy`` (N, y, x float32 or float16) and ``cache.json`` with the key:
+what it was made from and how. It is used again while the key is the same and some of its images,
+prepared anew, are what it holds. While it is being made the images are in ``particles.npy.part``
+and the number of finished ones in ``progress.json``, so that a kill leaves nothing that looks
+finished and the next start goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -24,71 +25,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import ImageSource, InputError, Particles
-from cryoscope.io.atomic import explain_os_errors, require_free
+from cryoscope.io.atomic import explain_os_errors, free_bytes, require_free
+from cryoscope.io.cache_spec import CacheEstimate, CacheSpec, check_spec
+from cryoscope.io.cached_images import CachedImages, cached_particles
 from cryoscope.io.image_preparation import background_mask, fourier_crop, normalise_background
 from cryoscope.io.json_file import read_json_object, write_json
 from cryoscope.io.process_lock import process_lock
 
-FORMAT_VERSION = 1
+__all__ = [
+    "CHUNK_IMAGES",
+    "CacheEstimate",
+    "CacheSpec",
+    "CachedImages",
+    "CachingStopped",
+    "cached_particles",
+    "open_or_build_cache",
+]
+
+FORMAT_VERSION = 2
 CHUNK_IMAGES = 512
 _PROGRESS_EVERY_S = 2.0
 _FREE_MARGIN_BYTES = 32 * 1024**2
+_CHECKED_IMAGES = 32
+_CHECK_SEED = 0
+# Images have a spread of 1; transforms of other batches differ by rounding alone.
+_SAME = {"<f4": 1e-3, "<f2": 1e-2}
 _OPTION = "--set data.cache_dir=FOLDER"
-
-
-@dataclass(frozen=True)
-class CacheSpec:
-    """How images are prepared.
-
-    Attributes
-    ----------
-    box_size_px
-        Even side they are Fourier-cropped to.
-    particle_radius_A
-        Pixels further from the centre are background.
-    contrast
-        +1 where protein is bright in the data, -1 where it is dark (convention 7).
-    """
-
-    box_size_px: int
-    particle_radius_A: float
-    contrast: int
 
 
 class CachingStopped(Exception):
     """Making the cache was stopped on request; what is finished is kept for the next start."""
-
-
-class CachedImages:
-    """Prepared images of a cache (an `ImageSource`); protein is bright, background N(0, 1)."""
-
-    def __init__(
-        self, images: NDArray[np.float32], index: NDArray[np.integer] | None = None
-    ) -> None:
-        self._images = images
-        self._index = index
-
-    @property
-    def box_size_px(self) -> int:
-        """Side of the square images."""
-        return int(self._images.shape[2])
-
-    def __len__(self) -> int:
-        return len(self._images) if self._index is None else len(self._index)
-
-    def read(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(len(index), y, x) float32 images in the order of ``index``."""
-        index = np.asarray(index)
-        return np.array(self._images[index if self._index is None else self._index[index]])
-
-    def read_all(self) -> NDArray[np.float32]:
-        """All images in memory."""
-        return np.array(self._images if self._index is None else self._images[self._index])
-
-    def take(self, index: NDArray[np.integer]) -> CachedImages:
-        """The images at ``index``, still unread."""
-        index = np.asarray(index)
-        return CachedImages(self._images, index if self._index is None else self._index[index])
 
 
 @runtime_checkable
@@ -104,6 +70,7 @@ def open_or_build_cache(
     spec: CacheSpec,
     folder: Path,
     *,
+    announce: Callable[[CacheEstimate], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     workers: int = 2,
@@ -114,6 +81,8 @@ def open_or_build_cache(
     ----------
     folder
         Made where absent; a cache of other particles in it is replaced.
+    announce
+        Called with the size of the cache, once, before it is made; not where one is there.
     progress
         Called with the number of finished images and of all, after every chunk.
     should_stop
@@ -130,30 +99,24 @@ def open_or_build_cache(
         If ``should_stop`` said so.
     """
     folder = Path(folder)
-    pixel_size_A = _check(particles, spec)
+    pixel_size_A = check_spec(particles, spec)
     key = _key(particles, spec, pixel_size_A)
     shape = (len(particles), spec.box_size_px, spec.box_size_px)
-    if (images := _finished(folder, key, shape)) is not None:
-        return CachedImages(images)
     build = _Build(particles, spec, pixel_size_A, folder, key, shape)
+    if (images := build.finished()) is not None:
+        return CachedImages(images)
     with _made(folder), process_lock(folder / "cache.lock", "particle cache", option=_OPTION):
         # Another process may have made it since.
-        if (images := _finished(folder, key, shape)) is None:
+        if (images := build.finished()) is None:
+            if announce is not None:
+                announce(build.estimate())
             build.run(progress, should_stop, max(1, workers))
-            images = _finished(folder, key, shape)
+            images = _finished(folder, key, shape, spec.dtype)
     if images is None:
         raise InputError(
             "the cache was changed while it was made", file=folder, cure="Start again."
         )
     return CachedImages(images)
-
-
-def cached_particles(particles: Particles, cached: CachedImages) -> Particles:
-    """The same particles with their prepared images, and optics sampled as these are."""
-    if len(cached) != len(particles):
-        raise ValueError(f"{len(cached)} cached images for {len(particles)} particles")
-    optics = tuple(group.cropped(cached.box_size_px) for group in particles.optics)
-    return replace(particles, images=cached, optics=optics)
 
 
 @contextmanager
@@ -169,39 +132,6 @@ def _made(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 folder.rmdir()
         raise
-
-
-def _check(particles: Particles, spec: CacheSpec) -> float:
-    """Refuse what does not fit; the pixel size in A of the cropped images."""
-    if spec.contrast not in (1, -1):
-        raise ValueError(f"contrast is +1 or -1, not {spec.contrast}")
-    file, full_px = particles.source.file, particles.box_size_px
-    if len(particles) == 0:
-        raise InputError("there are no particles", file=file, cure="Choose at least one.")
-    if spec.box_size_px % 2 or not 0 < spec.box_size_px <= full_px:
-        raise InputError(
-            f"images of {full_px} px cannot be cropped to {spec.box_size_px} px",
-            file=file,
-            cure=f"Choose an even --box-px of at most {full_px}.",
-        )
-    used = np.unique(particles.ctf.optics_group)
-    sizes_A = [particles.optics[group].pixel_size_A for group in used.tolist()]
-    if max(sizes_A) > min(sizes_A) * 1.0001:
-        raise InputError(
-            f"pixel sizes from {min(sizes_A)} to {max(sizes_A)} A are mixed",
-            file=file,
-            cure="Train on particles of one pixel size.",
-        )
-    pixel_size_A = float(sizes_A[0] * full_px / spec.box_size_px)
-    outside = background_mask(spec.box_size_px, pixel_size_A, spec.particle_radius_A)
-    if outside.mean() < 0.01 or outside.sum() < 16 or not spec.particle_radius_A > 0:
-        raise InputError(
-            f"a particle radius of {spec.particle_radius_A} A leaves no background in a box of "
-            f"{sizes_A[0] * full_px:.0f} A",
-            file=file,
-            cure="Give a smaller particle radius, or extract with a larger box.",
-        )
-    return pixel_size_A
 
 
 def _key(particles: Particles, spec: CacheSpec, pixel_size_A: float) -> dict[str, Any]:
@@ -237,8 +167,8 @@ def _content_crc32(images: ImageSource) -> int:
 
 
 def _finished(
-    folder: Path, key: dict[str, Any], shape: tuple[int, int, int]
-) -> NDArray[np.float32] | None:
+    folder: Path, key: dict[str, Any], shape: tuple[int, int, int], dtype: str
+) -> NDArray[Any] | None:
     """The images of a finished cache with this key, memory-mapped; None where there is none."""
     try:
         if read_json_object(folder / "cache.json") != key:
@@ -246,7 +176,7 @@ def _finished(
         images = np.load(folder / "particles.npy", mmap_mode="r", allow_pickle=False)
     except (InputError, OSError, ValueError, EOFError):
         return None  # absent or damaged: it is made anew
-    fits = images.shape == shape and images.dtype == np.dtype("<f4") and images.flags.c_contiguous
+    fits = images.shape == shape and images.dtype == np.dtype(dtype) and images.flags.c_contiguous
     return images if fits else None
 
 
@@ -267,7 +197,33 @@ class _Build:
         self.background = background_mask(spec.box_size_px, pixel_size_A, spec.particle_radius_A)
         self.part = folder / "particles.npy.part"
         self.progress = folder / "progress.json"
-        self.image_bytes = 4 * spec.box_size_px**2
+        self.image_bytes = spec.image_bytes
+
+    def estimate(self) -> CacheEstimate:
+        """What is still to be done."""
+        count = self.shape[0] - self._resumable()
+        return CacheEstimate(count, count * self.image_bytes, free_bytes(self.folder))
+
+    def finished(self) -> NDArray[Any] | None:
+        """The finished cache; None where there is none, or its images are not of these particles.
+
+        Some images are prepared again and compared: sizes and dates of files, which the key has,
+        stay the same in some accidents.
+        """
+        images = _finished(self.folder, self.key, self.shape, self.spec.dtype)
+        if images is None:
+            return None
+        rng = np.random.default_rng(_CHECK_SEED)
+        count = min(_CHECKED_IMAGES, len(images))
+        some = np.sort(rng.choice(len(images), count, replace=False))
+        try:
+            fresh = self._prepare(some).astype(np.float32)
+        except InputError:
+            return None  # told when the cache is made anew
+        kept = np.asarray(images[some], dtype=np.float32)
+        tolerance = _SAME[self.spec.dtype]
+        same = np.allclose(kept, fresh, rtol=tolerance, atol=tolerance)
+        return images if same else None
 
     def run(
         self,
@@ -328,7 +284,7 @@ class _Build:
             cure=", or choose a smaller --box-px.",
         )
         with self.part.open("r+b" if done else "w+b") as file:
-            layout = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+            layout = {"descr": self.spec.dtype, "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, layout)
             yield file, file.tell(), done
 
@@ -354,15 +310,14 @@ class _Build:
         for path in (self.part, self.progress):
             path.unlink(missing_ok=True)
 
-    def _prepared(
-        self, done: int, workers: int
-    ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    def _prepared(self, done: int, workers: int) -> Generator[tuple[int, NDArray[Any]], None, None]:
         """Start and images of every chunk from ``done`` on, a few chunks ahead of the writer."""
-        waiting: deque[tuple[int, Future[NDArray[np.float32]]]] = deque()
+        waiting: deque[tuple[int, Future[NDArray[Any]]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="particle-cache") as pool:
             try:
                 for start in range(done, self.shape[0], CHUNK_IMAGES):
-                    waiting.append((start, pool.submit(self._prepare, start)))
+                    index = np.arange(start, min(start + CHUNK_IMAGES, self.shape[0]))
+                    waiting.append((start, pool.submit(self._prepare, index)))
                     if len(waiting) > workers + 1:
                         first, future = waiting.popleft()
                         yield first, future.result()
@@ -372,8 +327,7 @@ class _Build:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _prepare(self, start: int) -> NDArray[np.float32]:
-        index = np.arange(start, min(start + CHUNK_IMAGES, self.shape[0]))
+    def _prepare(self, index: NDArray[np.int64]) -> NDArray[Any]:
         cropped = fourier_crop(self.particles.images.read(index), self.spec.box_size_px)
         images, usable = normalise_background(cropped, self.background)
         if not usable.all():
@@ -385,4 +339,8 @@ class _Build:
                 row=int(self.particles.source.row[particle]) + 1,
                 cure="Remove this particle, or extract it again.",
             )
-        return np.ascontiguousarray(images * np.float32(self.spec.contrast), dtype="<f4")
+        images = images * np.float32(self.spec.contrast)
+        if self.spec.float16:
+            limit = float(np.finfo(np.float16).max)  # a hot pixel stays the brightest there can be
+            np.clip(images, -limit, limit, out=images)
+        return np.ascontiguousarray(images, dtype=self.spec.dtype)

@@ -3,7 +3,7 @@
 What is matched: ``.star`` and ``.cs`` by their names of particles or of images; ``ind.pkl``,
 ``.txt`` and ``.npy`` by the names in the record beside them (see `export_record`), and only where
 there is none by their numbers, which count the rows of the particle file from 0; ``.json`` of
-selections by the names in it.
+selections and tables of particles (``.csv``, ``.parquet``) by the names in them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from cryoscope.data import InputError, Particles
 from cryoscope.io.atomic import explain_os_errors
 from cryoscope.io.cryodrgn_files import checked_indices, read_indices
-from cryoscope.io.cryosparc_table import read_cs
+from cryoscope.io.cryosparc_table import HEADER_ERRORS, read_cs
 from cryoscope.io.export_record import read_record
 from cryoscope.io.image_names import split_image_names
-from cryoscope.io.selections_file import read_named_selection
+from cryoscope.io.named_selections import read_named_selection
+from cryoscope.io.particle_tables import TABLE_SUFFIXES, read_table_particles
 from cryoscope.io.stack import StackImages
 from cryoscope.io.star import StarFile, read_star
+from cryoscope.io.star_columns import selection_columns
 
-MATCHED_SUFFIXES = (".star", ".cs", ".pkl", ".txt", ".npy", ".json")
+MATCHED_SUFFIXES = (".star", ".cs", ".pkl", ".txt", ".npy", ".json", *TABLE_SUFFIXES)
 _LARGEST_NUMBERS_BYTES = 1 << 28
 
 
@@ -40,7 +42,8 @@ def match_particles(
     path
         One of ``MATCHED_SUFFIXES``, written by Cryoscope or by another program.
     name
-        Which selection of a ``.json`` file of several.
+        Which selection of a ``.json`` file or a table of several; of a ``.star`` file with columns
+        of selections, only the rows of this one.
 
     Raises
     ------
@@ -51,13 +54,16 @@ def match_particles(
     path = Path(path)
     kind = path.suffix.lower()
     if kind == ".star":
-        place = _match_star(particles, path)
+        place = _match_star(particles, path, name)
     elif kind == ".cs":
         place = _match_cs(particles, path)
     elif kind in (".pkl", ".txt", ".npy"):
         place = _match_numbers(particles, path, kind)
     elif kind == ".json":
-        place = _match_json(particles, path, name)
+        place = match_names(particles, read_named_selection(path, name), path)
+    elif kind in TABLE_SUFFIXES:
+        names = read_table_particles(path, len(particles), name)
+        place = match_names(particles, names, path)
     else:
         raise InputError(
             "this kind of file says nothing about particles",
@@ -83,6 +89,11 @@ def selection_mask(
     mask = np.zeros(len(particles), dtype=np.bool_)
     mask[match_particles(particles, path, name=name)] = True
     return mask
+
+
+def match_names(particles: Particles, names: Sequence[str], path: Path) -> NDArray[np.int64]:
+    """Where the particles of these names are; InputError where one is not there."""
+    return _find(particles.uid.tolist(), names, particles, path)
 
 
 def _find(
@@ -111,9 +122,21 @@ def _words(key: Hashable) -> str:
     return f"image {key}" if "@" in str(key) else f"particle {key}"
 
 
-def _match_star(particles: Particles, path: Path) -> NDArray[np.int64]:
-    star, record = read_star(path), read_record(path)
-    block = star.particle_block()
+def _match_star(particles: Particles, path: Path, name: str | None) -> NDArray[np.int64]:
+    star = read_star(path)
+    place = _match_star_rows(particles, star, path)
+    if name is None:
+        return place
+    block, column = star.particle_block(), selection_columns([name])[name]
+    if column not in block:
+        raise InputError(
+            f"the table has no column {column}", file=path, cure="Leave the name out for all rows"
+        )
+    return place[block.numbers(column) == 1]
+
+
+def _match_star_rows(particles: Particles, star: StarFile, path: Path) -> NDArray[np.int64]:
+    record, block = read_record(path), star.particle_block()
     if record is not None and record.uid is not None and len(record.uid) == block.rows:
         return _find(particles.uid.tolist(), record.uid.tolist(), particles, path)
     uid, names = particles.uid.tolist(), block.text("_rlnImageName").tolist()
@@ -152,7 +175,10 @@ def _match_lines(particles: Particles, star: StarFile) -> NDArray[np.int64]:
     lines = [line.split() for line in source.raw_lines(particles.source.row)]
     known = [b" ".join(words) for words in lines]
     block = star.particle_block()
-    wanted = [b" ".join(line.split()) for line in block.raw_lines(np.arange(block.rows))]
+    # columns that were added by an export stand behind those of the source
+    added = max(len(block.columns) - len(source.columns), 0)
+    words = [line.split() for line in block.raw_lines(np.arange(block.rows))]
+    wanted = [b" ".join(line[: len(line) - added]) for line in words]
     count, asked = Counter(known), Counter(wanted)
     places: dict[bytes, list[int]] = {}
     for at in range(len(known) - 1, -1, -1):
@@ -276,9 +302,13 @@ def _read_numbers(path: Path, kind: str) -> NDArray[np.int64]:
         if kind == ".npy":
             try:
                 values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (ValueError, EOFError, SyntaxError, TypeError) as error:
+            except HEADER_ERRORS as error:
                 raise wrong from error
-            if values.ndim != 1 or values.dtype.kind not in "iub":
+            if (
+                not isinstance(values, np.ndarray)
+                or values.ndim != 1
+                or values.dtype.kind not in "iub"
+            ):
                 raise wrong
             whole = np.flatnonzero(values) if values.dtype.kind == "b" else np.asarray(values)
             return whole.astype(np.int64)
@@ -299,8 +329,3 @@ def _whole_numbers(lines: Iterable[bytes], path: Path) -> Iterable[int]:
                 cure="Give whole numbers, one per line, counted from 0",
             )
         yield int(word)
-
-
-def _match_json(particles: Particles, path: Path, name: str | None) -> NDArray[np.int64]:
-    named = read_named_selection(path, name)
-    return _find(particles.uid.tolist(), named, particles, path)

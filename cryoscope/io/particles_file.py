@@ -1,4 +1,4 @@
-"""Particles of any program: one way in, and selections out as rows of the user's own file."""
+"""Particles of any program: one way in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cryoscope.data import (
     CTFParams,
@@ -16,29 +16,24 @@ from cryoscope.data import (
     Particles,
     ParticleSource,
     Poses,
-    Selection,
 )
-from cryoscope.io.atomic import explain_os_errors, write_text_atomic
+from cryoscope.io.atomic import explain_os_errors
 from cryoscope.io.cryodrgn_files import (
     box_lengths_A,
     read_ctf,
     read_indices,
     read_poses,
-    write_indices,
 )
-from cryoscope.io.cryosparc import export_cs_subset, read_cs_particles
+from cryoscope.io.cryosparc import read_cs_particles
 from cryoscope.io.cryosparc_table import read_cs_table
-from cryoscope.io.export_record import record_path, write_record
 from cryoscope.io.mrc_header import read_header
-from cryoscope.io.relion import export_subset, read_particles
+from cryoscope.io.reader_extensions import read_with_extension
+from cryoscope.io.relion import read_particles
 from cryoscope.io.relion_table import HALF_SET_SEED, read_particle_table
-from cryoscope.io.selections_file import write_selections
 from cryoscope.io.stack import StackImages
 from cryoscope.io.stack_search import find_stacks
 
-PARTICLE_SUFFIXES = (".star", ".cs", ".mrcs", ".mrc", ".txt")
-EXPORTED_SUFFIXES = (".star", ".cs", ".pkl", ".txt", ".json")
-_NAME_LENGTH = 200
+PARTICLE_SUFFIXES = (".star", ".cs", ".csg", ".mrcs", ".mrc", ".txt")
 _LARGEST_LIST_BYTES = 1 << 26
 
 
@@ -91,12 +86,14 @@ def read_any(
     suffix = path.suffix.lower()
     if suffix == ".star":
         particles = read_particles(path, search=search)
-    elif suffix == ".cs":
+    elif suffix in (".cs", ".csg"):
         particles = read_cs_particles(
             path, passthrough=passthrough, class_number=class_number, search=search
         )
     elif suffix in PARTICLE_SUFFIXES:
         particles = _read_stack(path, ctf, search)
+    elif (found := read_with_extension(path, "particles")) is not None:
+        particles = found
     else:
         raise InputError(
             "this kind of file holds no particles",
@@ -132,7 +129,7 @@ def read_metadata(
         star = read_particle_table(path, mixed_sampling=True)
         names, index, frame = star.stack_names, star.stack_index, star.frame
         uid, optics, ctf, poses = star.uid, star.optics, star.ctf, star.poses
-    elif path.suffix.lower() == ".cs":
+    elif path.suffix.lower() in (".cs", ".csg"):
         cs = read_cs_table(path, passthrough=passthrough, class_number=class_number)
         names, index, frame = cs.stack_names, cs.stack_index, cs.frame
         uid, optics, ctf, poses = cs.uid, cs.optics, cs.ctf, cs.poses
@@ -154,64 +151,6 @@ def known_box(metadata: ParticleMetadata, path: Path) -> int:
         return read_header(found[0]).shape[2]
     except InputError:
         return 0
-
-
-def export_rows(particles: Particles, mask: ArrayLike, out: str | Path) -> None:
-    """Write some particles in the form that the suffix of `out` names.
-
-    ``.star`` and ``.cs`` hold the rows of the user's own file, unchanged; ``.pkl`` (cryoDRGN's
-    ``--ind``) and ``.txt`` the 0-based numbers of these rows. Beside each stands a record of the
-    file, its rows, their order and hashes (see `export_record`). ``.json`` holds the selection and
-    the names of its particles. `particle_matching.match_particles` reads all of them back.
-
-    Raises
-    ------
-    InputError
-        The selection is empty, the particles come from a file of another kind, or `out` cannot be
-        written.
-    """
-    out, chosen = Path(out), np.asarray(mask, dtype=bool)
-    kind, source = out.suffix.lower(), particles.source.file
-    if kind not in EXPORTED_SUFFIXES:
-        raise InputError(
-            f"particles are written as {', '.join(EXPORTED_SUFFIXES)}", file=out, cure="Name it so."
-        )
-    if chosen.shape != (len(particles),):
-        raise ValueError(f"a mask of shape {chosen.shape} for {len(particles)} particles")
-    if not chosen.any():
-        raise InputError("the selection is empty", file=out, cure="Select some particles")
-    if kind == ".json":
-        made_by = {"kind": "export", "source": str(source)}
-        selection = Selection(out.stem[:_NAME_LENGTH], chosen, made_by=made_by)
-        write_selections(out, [selection], uid=particles.uid)
-        return
-    if kind in (".star", ".cs") and source.suffix.lower() != kind:
-        raise InputError(
-            f"the particles come from {source.name}, whose rows cannot be written as {kind}",
-            file=out,
-            cure=f"Name the output {source.suffix.lower()}, or .pkl for row numbers",
-        )
-    with explain_os_errors(out):
-        record_path(out).unlink(missing_ok=True)  # of an older export: it would not fit
-    place = np.flatnonzero(chosen)
-    if kind == ".star":
-        export_subset(particles, chosen, out)
-    elif kind == ".cs":
-        export_cs_subset(particles, chosen, out)
-    else:
-        write_row_numbers(out, particles.source.row[chosen])
-    expanded = kind == ".star" and any("#" in uid for uid in particles.uid[place].tolist())
-    numbered = kind in (".pkl", ".txt")
-    row = particles.source.row[place]
-    write_record(out, source, particles.uid, place, row, list_names=expanded or numbered)
-
-
-def write_row_numbers(out: Path, row: NDArray[np.integer]) -> None:
-    """Write 0-based row numbers as ``.pkl`` (one int64 array) or as text, one per line."""
-    if out.suffix.lower() == ".pkl":
-        write_indices(out, row)
-    else:
-        write_text_atomic(out, "".join(f"{number}\n" for number in row.tolist()))
 
 
 def _read_stack(path: Path, ctf: str | Path | None, search: Sequence[str | Path]) -> Particles:

@@ -59,6 +59,13 @@ def process_lock(path: Path, what: str, *, option: str = "--out") -> Iterator[No
             path.unlink(missing_ok=True)
 
 
+def lock_holder(path: Path) -> str | None:
+    """Who holds the lock file ``path``, e.g. "process 17"; None where nobody does (any more)."""
+    content = _content(path)
+    holder = None if content is None else _holder(path, content)
+    return None if holder is None else holder.removesuffix(" is writing it")
+
+
 def _create(path: Path, content: bytes) -> bool:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -108,7 +115,7 @@ def _holder(path: Path, content: bytes) -> str | None:
     if host != socket.gethostname():
         return f"process {pid} on {host} is writing it"
     if _is_alive(pid) and owner.get("process_started") == _process_start(pid):
-        return f"process {pid} is writing it"
+        return f"process {pid} of this computer ({host}) is writing it"
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoscope.conventions import relion_deg_from_rotation, relion_origin_from_shift_A
 from cryoscope.data import CTFParams, InputError, Optics, Particles, ParticleSource, Poses
+from cryoscope.io.image_names import refuse_climbing
 from cryoscope.io.relion_table import read_particle_table
 from cryoscope.io.stack import StackImages
 from cryoscope.io.stack_search import find_stacks
@@ -62,7 +63,13 @@ def read_particles(star: str | Path, *, search: Sequence[str | Path] = ()) -> Pa
     )
 
 
-def export_subset(particles: Particles, mask: ArrayLike, out: str | Path) -> None:
+def export_subset(
+    particles: Particles,
+    mask: ArrayLike,
+    out: str | Path,
+    *,
+    columns: Mapping[str, ArrayLike] | None = None,
+) -> None:
     """Write the rows of the user's own file that belong to some particles, unchanged.
 
     Parameters
@@ -73,6 +80,8 @@ def export_subset(particles: Particles, mask: ArrayLike, out: str | Path) -> Non
         (N,) True for the particles to write.
     out
         File to write (atomically).
+    columns
+        See `star.write_star_rows`.
 
     Raises
     ------
@@ -97,7 +106,7 @@ def export_subset(particles: Particles, mask: ArrayLike, out: str | Path) -> Non
                 row=int(row[inside][place]) + 1,
                 cure="Read the particles again",
             )
-    write_star_rows(star, row, out)
+    write_star_rows(star, row, out, columns=columns)
 
 
 def write_particle_star(
@@ -149,7 +158,9 @@ def write_metadata_star(
         "rlnAmplitudeContrast": [group.amplitude_contrast for group in groups],
         "rlnImageDimensionality": np.full(len(groups), 2),
     }
-    rows: dict[str, ArrayLike] = {"rlnImageName": np.asarray(image_names, dtype=np.str_)}
+    named = np.asarray(image_names, dtype=np.str_)
+    refuse_climbing(named, np.arange(len(named)), Path(path))
+    rows: dict[str, ArrayLike] = {"rlnImageName": named}
     if poses is not None:
         names = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
         euler_deg = relion_deg_from_rotation(poses.rotation)

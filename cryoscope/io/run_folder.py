@@ -9,6 +9,7 @@
     checkpoints/         step-00001234.safetensors
     volumes/             maps made from this run
     selections.json      named sets of particles
+    requests/            what other programs ask of the trainer (cryoscope.io.run_requests)
     reference.pdb        the structure the deformations refer to (.cif where .pdb cannot hold it)
     fsc.csv              structure against consensus map, where that set the low-pass
 

@@ -21,7 +21,6 @@ from cryoscope.io.json_file import read_json_object, write_json
 FORMAT_VERSION = 1
 SIZE_LIMIT_BYTES = 1024**3
 _NAME_LIMIT, _NOTE_LIMIT, _COUNT_LIMIT = 1_000, 100_000, 10**9
-_NAMED_AT_MOST = 8
 _CURE = "Restore the file from a copy, or delete it and select again."
 
 
@@ -85,41 +84,6 @@ def read_selections(path: Path, *, particle_count: int | None = None) -> list[Se
                 cure="Use the selections of this run.",
             )
     return selections
-
-
-def read_named_selection(path: Path, name: str | None = None) -> list[str]:
-    """Names of the particles of one selection; `name` may be None where there is but one.
-
-    Raises
-    ------
-    InputError
-        As of `read_selections`; there is no such selection, or it does not name its particles.
-    """
-    selections = read_selections(path)
-    found = [i for i, one in enumerate(selections) if name in (None, one.name)]
-    if len(found) != 1:
-        known = ", ".join(repr(one.name) for one in selections[:_NAMED_AT_MOST]) or "none"
-        problem = (
-            f"the file holds {len(selections):,} selections"
-            if name is None
-            else f"there is no single selection {name!r}"
-        )
-        raise InputError(problem, file=path, cure=f"Choose one by its name: {known}")
-    row = read_json_object(path, limit_bytes=SIZE_LIMIT_BYTES)["selections"][found[0]]
-    uid = row.get("uid")
-    if not isinstance(uid, list) or not all(type(one) is str for one in uid):
-        raise InputError(
-            "the selection does not name its particles, and order alone may mislead",
-            file=path,
-            cure="Open it with its run, or export the selection from there",
-        )
-    if len(uid) != len(selections[found[0]]):
-        raise InputError(
-            f"the selection names {len(uid):,} particles and marks {len(selections[found[0]]):,}",
-            file=path,
-            cure=_CURE,
-        )
-    return uid
 
 
 def _selection(row: Any, path: Path, number: int) -> Selection:

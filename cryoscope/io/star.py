@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from cryoscope.data import InputError
 from cryoscope.io.atomic import atomic_path, explain_os_errors, write_text_atomic
 from cryoscope.io.star_block import StarBlock
+from cryoscope.io.star_columns import header_with_columns, rows_with_values
 from cryoscope.io.star_lines import (
     Lines,
     index_lines,
@@ -201,7 +202,13 @@ class _Reader:
         )
 
 
-def write_star_rows(source: str | Path | StarFile, row: ArrayLike, out: str | Path) -> None:
+def write_star_rows(
+    source: str | Path | StarFile,
+    row: ArrayLike,
+    out: str | Path,
+    *,
+    columns: Mapping[str, ArrayLike] | None = None,
+) -> None:
     """Copy a STAR file with only some rows of its particle table, in the given order.
 
     Rows keep their bytes, and so does everything else: other blocks, comments, unknown columns.
@@ -214,6 +221,8 @@ def write_star_rows(source: str | Path | StarFile, row: ArrayLike, out: str | Pa
         0-based rows of the particle table.
     out
         File to write (atomically).
+    columns
+        Columns to add behind those of the table: name with ``_`` -> one number for each of `row`.
 
     Raises
     ------
@@ -245,13 +254,17 @@ def write_star_rows(source: str | Path | StarFile, row: ArrayLike, out: str | Pa
     other = np.ones(rows[-1] + 1 - rows[0], dtype=bool)
     other[rows - rows[0]] = False
     between = np.flatnonzero(other) + rows[0]
-    body = block.raw_lines(row)
+    head, body = content[: start[rows[0]]], block.raw_lines(row)
+    if columns:
+        place, lines, _ = header_with_columns(star.lines, block, list(columns))
+        head = content[:place] + lines + content[place : start[rows[0]]]
+        body = rows_with_values(block, row, columns)
     end_of_line = b"\r\n" if b"\r\n" in content[:4096] else b"\n"
     body = [line if line.endswith(b"\n") else line + end_of_line for line in body]
     if content[-1:] != b"\n" and rows[-1] == len(star.lines) - 1 and not len(between):
         body[-1] = body[-1].rstrip(b"\r\n")
     with atomic_path(out) as temporary, temporary.open("wb") as stream:
-        stream.write(content[: start[rows[0]]])
+        stream.write(head)
         stream.writelines(body)
         stream.writelines(content[start[i] : start[i + 1]] for i in between.tolist())
         stream.write(content[start[rows[-1] + 1] :])
@@ -267,7 +280,7 @@ def write_star(path: str | Path, blocks: Mapping[str, Mapping[str, ArrayLike]]) 
     blocks
         Block name (without ``data_``) -> column name (without ``_``) -> values. A block whose
         values are all scalars is written as pairs, any other as a table. Numbers that are not
-        integers are written with six decimals, as RELION does.
+        integers are written with six decimals, as RELION does, or with as many as they need.
 
     Raises
     ------
@@ -284,6 +297,8 @@ def write_star(path: str | Path, blocks: Mapping[str, Mapping[str, ArrayLike]]) 
         for column, values in arrays.items():
             if values.dtype.kind == "U":
                 _refuse_odd_text(Path(path), column, values)
+            elif values.dtype.kind == "f":
+                arrays[column] = _exact_text(values)
         if all(values.ndim == 0 for values in arrays.values()):
             tables[name] = {c: values.item() for c, values in arrays.items()}
             continue
@@ -291,6 +306,17 @@ def write_star(path: str | Path, blocks: Mapping[str, Mapping[str, ArrayLike]]) 
             raise InputError(f"columns of data_{name} differ in length", file=path)
         tables[name] = pd.DataFrame(arrays)
     write_text_atomic(path, starfile.to_string(tables))
+
+
+def _exact_text(values: NDArray[np.floating]) -> NDArray[np.str_]:
+    """Six decimals where these are the number, else the fewest digits that are."""
+    exact = values.reshape(-1).tolist()
+    texts = [f"{value:.6f}" for value in exact]
+    made = [
+        text if float(text) == value else str(one)
+        for text, value, one in zip(texts, exact, values.reshape(-1), strict=True)
+    ]
+    return np.array(made, dtype=np.str_).reshape(values.shape)
 
 
 def _refuse_odd_text(path: Path, column: str, values: NDArray[np.str_]) -> None:

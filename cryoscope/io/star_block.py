@@ -72,6 +72,11 @@ class StarBlock:
     def __contains__(self, column: str) -> bool:
         return column in self.columns
 
+    @property
+    def has_words_to_split(self) -> bool:
+        """Whether rows have quotes or comments, so that blanks alone do not part their values."""
+        return self._cells is not None
+
     def text(self, column: str, row: NDArray[np.integer] | None = None) -> NDArray[np.str_]:
         """(rows,) values of a column as they stand in the file, without quotes.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +50,13 @@ def split_values(line: bytes, column_count: int) -> list[str]:
             break
         values.append(match[match.lastgroup or 0])
     return values
+
+
+def end_of_values(line: bytes, column_count: int) -> int:
+    """Where the last value of a row ends; what follows is blank or a comment."""
+    text = text_from_bytes(line).rstrip("\r\n")
+    ends = [match.end() for match in islice(_VALUE.finditer(text), column_count)]
+    return len(text[: ends[-1]].encode("utf-8", "surrogateescape"))
 
 
 def in_threads(work: Callable[[int, int], _Result], pieces: list[tuple[int, int]]) -> list[_Result]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Structure, Trajectory
 from cryoscope.io.atomic import explain_os_errors, write_text_atomic
+from cryoscope.io.reader_extensions import read_with_extension
 
 TEXT_LIMIT_BYTES = 2 * 1024**3
 _POLYMER = gemmi.EntityType.Polymer.value
@@ -46,11 +47,13 @@ def read_structure(
         If the file is missing, unreadable, or has no atom that is kept; or a chain is not there.
     """
     path = Path(path)
-    model = _load(path)
-    del model[1:]
-    table = _flatten(model, path)
-    structure = _structure(table, model.name)
-    structure = structure.take(_kept(table, structure, path, keep_hetero))
+    structure: Structure | None = read_with_extension(path, "structure")
+    if structure is None:
+        model = _load(path)
+        del model[1:]
+        table = _flatten(model, path)
+        structure = _structure(table, model.name)
+        structure = structure.take(_kept(table, structure, path, keep_hetero))
     _check_finite(structure.coords_A, structure, path)
     if chains is None:
         return structure

@@ -20,6 +20,7 @@ from cryoscope.models.interfaces import Batch, Density, Digest, Losses
 from cryoscope.models.local_frames import CarriedCentres
 from cryoscope.models.restraints import centring, make_restraint
 from cryoscope.models.weights import RestraintTerm, measure_ratios
+from cryoscope.models.whole_batch import whole_batch
 from cryoscope.physics.fourier import Band
 from cryoscope.physics.imaging import rotation_matrix
 
@@ -172,6 +173,10 @@ class AtomicModel(nn.Module):
             terms["centring"] = loss.centring_weight * centring(trace_A)
         if loss.mode_prior_weight > 0:
             terms["modes"] = loss.mode_prior_weight * self.deformer.mode_prior(z)
+        if loss.segment_prior_weight > 0:
+            terms["segments"] = loss.segment_prior_weight * self.deformer.segment_prior().expand(
+                len(z)
+            )
         if self.config.pose.prior_weight > 0:
             terms["pose"] = pose_cost
         return Losses(terms, posterior, motion_A2.detach())
@@ -183,7 +188,8 @@ class AtomicModel(nn.Module):
         if self.training:
             pulling = [(term, energies[name]) for name, term in terms.items()]
             measure_ratios(pulling, positions_A, data)
-        return {name: term.weigh(energies[name], data) for name, term in terms.items()}
+        every = whole_batch(data) if terms else data
+        return {name: term.weigh(energies[name], every) for name, term in terms.items()}
 
     def reset_coordinates(self) -> None:
         """Coordinates, and the network that moves them, back to where they began."""

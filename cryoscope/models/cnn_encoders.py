@@ -17,6 +17,7 @@ from torch.nn import functional
 from cryoscope.data import InputError
 from cryoscope.models.encoder_input import BandImages
 from cryoscope.models.networks import Encoder, HiddenLayers
+from cryoscope.models.whole_batch import WholeBatchNorm2d
 from cryoscope.physics.fourier import Band
 
 #: Channels of every block as published, or as we chose them.
@@ -53,7 +54,7 @@ class VGG(nn.Module):
             for fan_in in (before, width):
                 layers += [
                     nn.Conv2d(fan_in, width, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(width),
+                    WholeBatchNorm2d(width),
                     nn.ReLU(inplace=True),
                 ]
             layers.append(nn.AvgPool2d(2, ceil_mode=True))
@@ -92,7 +93,7 @@ class CryoFire(nn.Module):
             for _ in range(count):
                 layers += [nn.Conv2d(before, width, kernel_px, padding="same"), nn.ReLU()]
                 before = width
-            layers += [nn.BatchNorm2d(width), nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [WholeBatchNorm2d(width), nn.MaxPool2d(2, ceil_mode=True)]
         flat = before * _halved(side_px, len(CRYOFIRE_BLOCKS)) ** 2
         self.net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, before), nn.ReLU())
         self.feature_count = before

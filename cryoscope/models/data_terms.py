@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cryoscope.models.likelihood import MatchedData, overlap_and_power
+from cryoscope.models.whole_batch import batch_sum
 from cryoscope.physics.fourier import Band
 
 #: cryoSTAR divides its correlation by the pixels in a disc of this share of the half-box.
@@ -76,6 +77,6 @@ class DataTerm(nn.Module):
         if self.scale in ("image", "model") or bool(self.calibrated):
             return
         overlap, power = overlap_and_power(projection, data)
-        best = (overlap.sum() / power.sum()).clamp_min(1e-6)
+        best = (batch_sum(overlap) / batch_sum(power)).clamp_min(1e-6)
         self.log_scale.copy_(best.log())
         self.calibrated.fill_(True)

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from cryoscope.data import InputError
 from cryoscope.models.coarse_grain import Beads
+from cryoscope.models.field_deformers import FieldMLP
 from cryoscope.models.mode_deformers import ModeDeformer, OffsetMLP
 from cryoscope.models.normal_mode_extension import bead_modes, trace_of_beads
 from cryoscope.models.normal_modes import rigid_motions
 from cryoscope.models.rigid_deformers import RigidMotion, RigidSegments, equal_segments
+from cryoscope.models.soft_segments import SoftSegments
 
 
 class Deformer(nn.Module):
@@ -50,6 +52,11 @@ class Deformer(nn.Module):
             if isinstance(step, ModeDeformer | OffsetMLP):
                 prior = prior + step.mode_prior(z)
         return prior
+
+    def segment_prior(self) -> Tensor:
+        """What soft segments have moved away from equal ones; 0 without."""
+        priors = [step.segment_prior() for step in self.steps if isinstance(step, SoftSegments)]
+        return sum(priors, start=self.reference_A.new_zeros(()))
 
     def net_motion_A(self, z: Tensor) -> Tensor:
         """(B,) RMS displacement by the net motion that :class:`NoNetMotion` takes out; else 0."""
@@ -157,10 +164,10 @@ def make_deformer(beads: Beads, latent_dim: int, settings: Any) -> Deformer:
             )
         values, modes = _modes(beads, settings)
         steps.append(ModeDeformer(values, modes, from_latent=from_latent, **network))
+    elif settings.kind == "field":
+        steps.append(FieldMLP(reference_A, **network))
     if settings.segments:
-        owner = torch.as_tensor(trace_of_beads(beads))
-        segment = torch.as_tensor(_segments(beads, settings.segments))[owner]
-        steps.append(RigidSegments(reference_A, torch.as_tensor(beads.mass), segment, **network))
+        steps.append(_segments(beads, settings, network))
     if settings.rigid_motion:
         steps.append(RigidMotion(reference_A, torch.as_tensor(beads.mass), **network))
     if settings.remove_net_motion:
@@ -183,11 +190,20 @@ def _modes(beads: Beads, settings: Any) -> Any:
     return values, modes
 
 
-def _segments(beads: Beads, count: int) -> Any:
-    """(K,) rigid segment of each residue."""
+def _segments(beads: Beads, settings: Any, network: dict[str, Any]) -> nn.Module:
+    """Rigid segments of equal length, or soft ones that start so."""
+    count = settings.segments
     if count > len(beads.trace):
         raise InputError(
             f"{count} rigid segments are asked for; this structure has {len(beads.trace)} residues",
             cure=f"Set deformer.segments to {len(beads.trace)} or less.",
         )
-    return equal_segments(beads.chain, count)
+    owner = torch.as_tensor(trace_of_beads(beads))
+    segment = torch.as_tensor(equal_segments(beads.chain, count))[owner]
+    reference_A, mass = torch.as_tensor(beads.anchor_A).float(), torch.as_tensor(beads.mass)
+    if not settings.soft_segments:
+        return RigidSegments(reference_A, mass, segment, **network)
+    residue = torch.arange(len(beads.trace))
+    # No segment reaches from one chain into the next.
+    place = (residue + torch.as_tensor(beads.chain) * len(residue))[owner]
+    return SoftSegments(reference_A, mass, place, segment, **network)

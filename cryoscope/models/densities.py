@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.form_factor_density import FormFactorShape
+from cryoscope.models.interfaces import go_on
 from cryoscope.models.learned_shape import BlurredShape, LearnedFactor
 from cryoscope.physics.fourier import Band
 from cryoscope.physics.imaging import rotate_to_image
@@ -19,6 +21,8 @@ from cryoscope.physics.projectors import project_beads
 NARROWEST_PX = 0.5
 #: Bound of the logarithm of the learned factor of the widths.
 MOST_LOG_WIDTH = 2.0
+#: Values that are held at a time while beads are made voxels.
+SLAB_VALUES = 2**21
 
 
 class BeadShape(BlurredShape):
@@ -103,6 +107,7 @@ class BeadDensity:
 
     def __init__(self, centres_A: Tensor, amplitude: Tensor, sigma_A: Tensor) -> None:
         self.centres_A, self.amplitude, self.sigma_A = centres_A, amplitude, sigma_A
+        self.check: Callable[[], None] = go_on
 
     def project(self, rotation: Tensor, box_size_px: int, pixel_size_A: float) -> Tensor:
         """(B, n, n) projections after (B, 3, 3) rotations, without shift or CTF."""
@@ -118,16 +123,24 @@ class BeadDensity:
         return band.transform(project_beads(xy_A, self.amplitude, self.sigma_A, *box))
 
     def voxelize(self, box_size_px: int, voxel_size_A: float) -> Tensor:
-        """(B, n, n, n) maps [z, y, x] in mass per A^3; separable, one GEMM per conformation."""
+        """(B, n, n, n) maps [z, y, x] in mass per A^3; separable, a GEMM per slab of sections.
+
+        Memory beyond that of the maps is bounded.
+        """
         centre = box_size_px // 2
         grid_A = (torch.arange(box_size_px, device=self.centres_A.device) - centre) * voxel_size_A
         rate = (0.5 / self.sigma_A**2)[:, None]
         peak = (self.amplitude / (2 * math.pi * self.sigma_A**2) ** 1.5)[:, None]
-        maps = []
+        maps, n = [], box_size_px
+        sections = max(1, SLAB_VALUES // max(1, len(self.amplitude) * n))
         for centres_A in self.centres_A:
             gx, gy, gz = (
                 torch.exp(-rate * (grid_A - centres_A[:, i : i + 1]) ** 2) for i in range(3)
             )
-            plane = (gz * peak)[:, :, None] * gy[:, None, :]
-            maps.append((plane.flatten(1).T @ gx).view(box_size_px, box_size_px, box_size_px))
+            slabs = []
+            for part in (gz * peak).split(sections, dim=1):
+                self.check()
+                plane = part[:, :, None] * gy[:, None, :]
+                slabs.append((plane.flatten(1).T @ gx).view(-1, n, n))
+            maps.append(torch.cat(slabs))
         return torch.stack(maps)

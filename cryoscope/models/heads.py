@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cryoscope.models.networks import mlp
+from cryoscope.models.whole_batch import batch_mean, batch_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,8 @@ class Posterior:
         """(B, d) one draw per particle; the mean of a point posterior."""
         if self.log_var is None:
             return self.mean
-        noise = torch.randn(self.mean.shape, generator=generator, device=generator.device)
-        return self.mean + torch.exp(0.5 * self.log_var) * noise.to(self.mean.device)
+        noise = batch_noise(self.mean, generator)
+        return self.mean + torch.exp(0.5 * self.log_var) * noise
 
     def kl(self, free_bits: float = 0.0) -> Tensor:
         """(B,) divergence from the standard normal in nats.
@@ -46,7 +47,7 @@ class Posterior:
             return self.mean.new_zeros(len(self.mean))
         each = 0.5 * (self.mean**2 + self.log_var.exp() - self.log_var - 1)
         if free_bits > 0:
-            each = each * (each.detach().mean(0, keepdim=True) > free_bits)
+            each = each * (batch_mean(each.detach()) > free_bits)
         return each.sum(1)
 
 

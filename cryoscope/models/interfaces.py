@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,17 @@ class Density(Protocol):
     def voxelize(self, box_size_px: int, voxel_size_A: float) -> Tensor:
         """(B, n, n, n) maps [z, y, x]."""
         ...
+
+
+def go_on() -> None:
+    """Nobody asks for a map to be left unfinished."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A density that calls ``check`` between the pieces of a long map; it may raise."""
+
+    check: Callable[[], None]
 
 
 class HeterogeneityModel(Protocol):

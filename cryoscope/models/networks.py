@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ACTIVATIONS = {"relu": functional.relu, "silu": functional.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "elu": functional.elu,
+}
 
 
 class HiddenLayers(nn.Module):
@@ -21,7 +25,7 @@ class HiddenLayers(nn.Module):
         Width of the input and of every layer; the last one is that of the output. One number alone
         is no layer at all: the input is handed on.
     activation
-        ``"relu"`` or ``"silu"``.
+        ``"relu"``, ``"silu"`` or ``"elu"``.
     residual
         Add the input of a layer to its activated output wherever their widths are equal.
 
@@ -106,7 +110,7 @@ def mlp(sizes: Sequence[int], activation: str = "relu", residual: bool = False) 
     sizes
         Widths of the input, the hidden layers and the output.
     activation
-        ``"relu"`` or ``"silu"``.
+        ``"relu"``, ``"silu"`` or ``"elu"``.
     residual
         Add the input of a hidden layer to its output wherever their widths are equal.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from cryoscope.data import InputError
 from cryoscope.models.atomic_model import AtomicModel
 from cryoscope.models.coarse_grain import Beads
+from cryoscope.models.extensions import extension_factory, model_extensions
 from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.models.volume_model import VolumeModel
 from cryoscope.physics.fourier import Band
@@ -42,8 +43,22 @@ def register_model(name: str, factory: ModelFactory, *, structure: bool = True) 
 
 
 def needs_structure(name: str) -> bool:
-    """Whether the model of that name deforms an atomic model."""
-    return name not in _WITHOUT_STRUCTURE
+    """Whether the model of that name deforms an atomic model.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    """
+    if name in _MODELS:
+        return name not in _WITHOUT_STRUCTURE
+    _require_extension(name)
+    return model_extensions()[name].structure
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of all models, those of other distributions included."""
+    return tuple(sorted({*_MODELS, *model_extensions()}))
 
 
 def make_model(
@@ -63,10 +78,19 @@ def make_model(
     Raises
     ------
     InputError
-        For an unknown name, with the known ones.
+        For an unknown name, with the known ones; for one whose code cannot be imported.
     """
-    if name not in _MODELS:
+    if name in _MODELS:
+        return _MODELS[name](beads, band, noise_power, config)
+    _require_extension(name)
+    model: HeterogeneityModel = extension_factory(name)(beads, band, noise_power, config)
+    return model
+
+
+def _require_extension(name: str) -> None:
+    if name not in model_extensions():
+        known = ", ".join(model_names())
         raise InputError(
-            f"there is no model {name!r}", cure=f"Choose one of: {', '.join(sorted(_MODELS))}"
+            f"there is no model {name!r}",
+            cure=f"Choose one of: {known}; or install the extension that brings it",
         )
-    return _MODELS[name](beads, band, noise_power, config)

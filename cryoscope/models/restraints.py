@@ -24,6 +24,7 @@ from cryoscope.models.pair_lists import (
     nearest_pairs,
     watched_pairs,
 )
+from cryoscope.models.whole_batch import batch_count, batch_sum, whole_batch
 
 #: Shapes whose mean is taken over the pairs that clash, as in cryoSTAR's code.
 _CLASHES = ("repulsive", "linear")
@@ -107,7 +108,7 @@ class PairPotential(nn.Module):
         """(B, N, 3) positions -> (B,) energies."""
         if self.training and self.release_fraction > 0 and len(self.pairs) > 0:
             if int(self.calls) % self.gate_every == 0:
-                self._refresh_gate(positions_A.detach())
+                self._refresh_gate(whole_batch(positions_A))
             self.calls += 1
         energy, strained = pair_energies(
             positions_A, self.pairs, self.d0_A, self.gate, self.shape, self.width_A
@@ -328,4 +329,4 @@ def _rest_lengths(
 
 def _mean_of_clashes(energy: Tensor, strained: Tensor) -> Tensor:
     """(B,) energies whose mean is that of all clashing pairs of the batch."""
-    return energy * (len(energy) / strained.sum().clamp_min(1))
+    return energy * (batch_count(energy) / batch_sum(strained).clamp_min(1))

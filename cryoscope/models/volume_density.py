@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from cryoscope.models.interfaces import go_on
 from cryoscope.models.volume_field import VolumeField
 from cryoscope.physics.fourier import Band, make_band
 from cryoscope.physics.imaging import shift_phase
@@ -36,6 +39,7 @@ class VolumeDensity:
     ) -> None:
         self.field, self.z = field, z
         self.box_size_px, self.pixel_size_A = box_size_px, float(pixel_size_A)
+        self.check: Callable[[], None] = go_on
 
     def project(self, rotation: Tensor, box_size_px: int, pixel_size_A: float) -> Tensor:
         """(B, n, n) projections after (B, 3, 3) rotations, without shift or CTF."""
@@ -72,6 +76,7 @@ class VolumeDensity:
         for z in self.z:
             half = torch.zeros(n * n * len(columns), dtype=torch.complex64, device=device)
             for index in inside.split(CHUNK_POINTS):
+                self.check()
                 line = index // len(columns)
                 k = torch.stack(
                     [columns[index % len(columns)], rows[line % n], rows[line // n]], dim=1

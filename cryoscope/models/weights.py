@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cryoscope.models.whole_batch import batch_count, batch_sum
+
 #: Steps between two measurements of the gradients, and what a new one counts in the running mean.
 MEASURE_EVERY, NEWEST_COUNTS = 50, 0.2
 #: Bounds of the measured ratio; a restraint that pulls less than this per structure is at rest.
@@ -57,7 +59,8 @@ class RestraintTerm(nn.Module):
     def weigh(self, energy: Tensor, data: Tensor) -> Tensor:
         """(B,) energies with the weight of this step; counts the step while training.
 
-        ``data`` is the (B,) data term: for ``signal`` minus the nats gained.
+        ``data`` is the data term of the whole batch (``whole_batch.whole_batch``): for ``signal``
+        minus the nats gained.
         """
         if self.training:
             self.steps += 1
@@ -115,4 +118,7 @@ def _pull(cost: Tensor, positions_A: Tensor) -> float:
     if not cost.requires_grad:
         return 0.0
     (gradient,) = torch.autograd.grad(cost.sum(), positions_A, retain_graph=True, allow_unused=True)
-    return 0.0 if gradient is None else float(gradient.norm()) / len(positions_A) ** 0.5
+    if gradient is None:
+        return 0.0
+    square = batch_sum(gradient.square().flatten(1).sum(1))
+    return float(square.sqrt()) / batch_count(positions_A) ** 0.5

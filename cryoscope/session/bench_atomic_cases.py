@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cryoscope.analysis.floors import mode_floor
+from cryoscope.analysis.floors import MEAN_STRUCTURE, mode_floor
 from cryoscope.session.bench_goals import BenchCase, Goal, Options, cases_named
 
 Source = Literal["dims", "closed to open", "open to closed", "globin", "hinge"]
@@ -42,6 +42,8 @@ EPOCHS: dict[str, dict[str, int]] = {
         "prins": 20,
         "cryofold-homo": 6,
         "cryofold-het": 20,
+        "dynamight": 20,
+        "cryosphere": 20,
         "noise": 15,
     },
     "full": {
@@ -53,6 +55,8 @@ EPOCHS: dict[str, dict[str, int]] = {
         "prins": 40,
         "cryofold-homo": 10,
         "cryofold-het": 10,
+        "dynamight": 20,
+        "cryosphere": 20,
         "noise": 15,
     },
 }
@@ -79,6 +83,7 @@ SCALE_OPTIONS: dict[str, dict[str, Options]] = {
         "cryostar": _CPU_CRYOSTAR,
         "cont": _CPU_CRYOSTAR,
         "nma-rigid": _CPU_CRYOSTAR,
+        "cryosphere": _CPU_CRYOSTAR,
         "nashed": {
             **_CPU_VIEWS,
             # 10,000 images at this noise are soon learned by heart
@@ -239,6 +244,13 @@ CASES: tuple[Case, ...] = (
     Case(
         "cryofold-hinge", "cryofold", "hinge-0.1", "cryofold-het",
         (Goal("spearman", ">=", 0.95), Goal("rmsd_A")),
+    ),
+    *(
+        Case(
+            f"{name}-dims-0.1", "others", "dims-0.1", name,
+            (Goal("rmsd_A", "<", floor=MEAN_STRUCTURE), Goal("emd_A"), Goal("spearman")),
+        )
+        for name in ("dynamight", "cryosphere")
     ),
     Case(
         "noise", "noise", "dims-0.1", "cryoscope-default",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoscope.data import InputError, Latents, Particles, Selection
+from cryoscope.data import InputError, Latents, Particles, Selection, Volume
 from cryoscope.session.check_records import Check, Curve
 from cryoscope.session.opening import SAME_WIDTH
-from cryoscope.session.records import ShownState
 
 if TYPE_CHECKING:
     from cryoscope.analysis.association import Association
@@ -33,7 +33,12 @@ def named_curve(
     return Curve(frequency_per_A, correlation, threshold, resolution_A, limited)
 
 
-def map_to_map(found: Reconstruction, decoded: ShownState | None, notes: list[str]) -> Curve | None:
+def same_field_of_view(ours: Volume, theirs: Volume) -> bool:
+    """Whether two maps are as wide as each other."""
+    return abs(theirs.width_A - ours.width_A) <= SAME_WIDTH * ours.width_A
+
+
+def map_to_map(found: Reconstruction, decoded: Volume | None, notes: list[str]) -> Curve | None:
     """The correlation of the reconstructed with the decoded map in the mask of the half-maps.
 
     In the coarser box of the two; ``notes`` gets the reason where there is none.
@@ -45,16 +50,15 @@ def map_to_map(found: Reconstruction, decoded: ShownState | None, notes: list[st
     from cryoscope.physics.map_fsc import masked_fsc
     from cryoscope.training.consensus import crop_map
 
-    if decoded is None or decoded.density is None:
+    if decoded is None:
         return None
-    ours, theirs = found.full, decoded.density
-    width_A = ours.width_A
-    if abs(theirs.width_A - width_A) > SAME_WIDTH * width_A:
+    ours, width_A = found.full, found.full.width_A
+    if not same_field_of_view(ours, decoded):
         notes.append("The decoded map covers another field of view: it was not compared.")
         return None
-    box_px = min(ours.values.shape[0], theirs.values.shape[0])
+    box_px = min(ours.values.shape[0], decoded.values.shape[0])
     first, second, mask = (
-        torch.as_tensor(crop_map(one.values, box_px)) for one in (ours, theirs, found.mask)
+        torch.as_tensor(crop_map(one.values, box_px)) for one in (ours, decoded, found.mask)
     )
     correlation = masked_fsc(first, second, mask.clamp(0, 1))
     frequency_per_A = np.arange(len(correlation)) / width_A
@@ -115,25 +119,24 @@ def views_of(particles: Particles, rows: NDArray[np.int64]) -> ViewMap:
 
 def latent_associations(particles: Particles, latents: Latents | None) -> tuple[Association, ...]:
     """The leading axes of the latents against viewing direction, turn in the image, and defocus."""
-    from cryoscope.analysis.association import angle_functions, associations, view_functions
+    from cryoscope.analysis.association import (
+        MOST_PARTICLES,
+        angle_functions,
+        associations,
+        view_functions,
+    )
     from cryoscope.analysis.reduce import principal_axes
     from cryoscope.analysis.views import view_directions
 
-    if latents is None or particles.poses is None:
+    few = None if latents is None else _some_particles(particles, latents, MOST_PARTICLES)
+    if few is None or few[0].poses is None:
         return ()
-    poses, ctf = particles.poses, particles.ctf
+    poses, ctf, z = few[0].poses, few[0].ctf, few[1].z
     defocus_A = 0.5 * (np.asarray(ctf.defocus_u_A) + np.asarray(ctf.defocus_v_A))
     rotation = np.asarray(poses.rotation)
-    if not np.array_equal(latents.uid, particles.uid):
-        order = np.argsort(particles.uid)
-        place = np.searchsorted(particles.uid[order], latents.uid)
-        found = order[np.minimum(place, len(order) - 1)]
-        if not np.array_equal(particles.uid[found], latents.uid):
-            return ()
-        defocus_A, rotation = defocus_A[found], rotation[found]
-    found_axes = principal_axes(latents.z)
+    found_axes = principal_axes(z)
     scores = {
-        f"PC{number}": latents.z @ axis.astype(np.float32)
+        f"PC{number}": z @ axis.astype(np.float32)
         for number, axis in enumerate(found_axes.axes[:_MOST_AXES], start=1)
         if found_axes.fraction[number - 1] >= _LEAST_VARIANCE
     }
@@ -144,6 +147,25 @@ def latent_associations(particles: Particles, latents: Latents | None) -> tuple[
         "defocus": defocus_A,
     }
     return associations(scores, covariates)
+
+
+def _some_particles(
+    particles: Particles, latents: Latents, most: int
+) -> tuple[Particles, Latents] | None:
+    """At most so many particles and their latents, drawn at random; None if they do not match."""
+    count = len(latents)
+    rows = np.arange(count)
+    if count > most:
+        rows = np.sort(np.random.default_rng(5).choice(count, most, replace=False))
+    few = replace(latents, z=latents.z[rows], log_var=None, uid=latents.uid[rows])
+    places = rows
+    if count != len(particles) or not np.array_equal(few.uid, particles.uid[rows]):
+        order = np.argsort(particles.uid)
+        found = np.searchsorted(particles.uid[order], few.uid)
+        places = order[np.minimum(found, len(order) - 1)]
+        if not np.array_equal(particles.uid[places], few.uid):
+            return None
+    return particles.take(places), few
 
 
 def write_check(check: Check, folder: Path) -> None:

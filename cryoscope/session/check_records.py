@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import Volume
+from cryoscope.session.associating import cautions_of
 from cryoscope.session.records import ShownState
 
 if TYPE_CHECKING:
     from cryoscope.analysis.association import Association
     from cryoscope.analysis.views import ViewMap
+    from cryoscope.session.view_averages import ViewAverages
 
 #: Resolutions that differ by less than this share are called the same.
 SAME = 0.03
@@ -70,6 +72,9 @@ class Check:
         That state, ready to be shown.
     views
         Viewing directions of the selection beside those of all particles.
+    averages
+        Averages of the images by viewing direction, beside projections of ``map`` and of the
+        decoded map; None in a preview, and where no direction has enough particles.
     associations
         Axes of the latents against viewing direction and defocus, over all particles.
     notes
@@ -88,6 +93,7 @@ class Check:
     decoded_fsc: Curve | None
     decoded: ShownState | None = field(repr=False)
     views: ViewMap = field(repr=False)
+    averages: ViewAverages | None = field(default=None, repr=False)
     associations: tuple[Association, ...] = ()
     notes: tuple[str, ...] = ()
     folder: Path | None = None
@@ -123,13 +129,12 @@ class Check:
     def warnings(self) -> tuple[str, ...]:
         """What speaks against taking the latents, or the selection, at face value."""
         found = []
-        for covariate in dict.fromkeys(one.covariate for one in self.associations if one.follows):
-            axes = [a for a in self.associations if a.follows and a.covariate == covariate]
-            named = ", ".join(f"{one.axis} {one.strength:.2f}" for one in axes)
-            found.append(f"Latents follow the {covariate}: {named} (chance {axes[0].chance:.2f}).")
+        for caution in cautions_of(self.associations):
+            found.append(f"{caution.text}. {caution.cure}")
         if self.views.differs:
             found.append(
                 f"{100 * self.views.distance:.0f} % of the selection's views lie elsewhere than "
-                f"those of all particles (chance {100 * self.views.chance:.0f} %)."
+                f"those of all particles (chance {100 * self.views.chance:.0f} %): what sets "
+                "this map apart may be how it was seen. Compare with a selection of the same views."
             )
         return tuple(found)

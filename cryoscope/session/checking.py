@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Latents, Particles, Selection, Volume
-from cryoscope.session.check_measures import (
-    latent_associations,
-    map_to_map,
-    named_curve,
-    selected_rows,
-    some_of,
-    views_of,
-    write_check,
+from cryoscope.session.check_answers import (
+    associations_in,
+    averages_in,
+    curve_of,
+    map_of,
+    views_in,
 )
+from cryoscope.session.check_handover import CheckRequest, hand_over, leave_decoded, take_answer
+from cryoscope.session.check_measures import selected_rows, some_of, write_check
 from cryoscope.session.check_records import Check
+from cryoscope.session.child_process import run_child
 from cryoscope.session.contours import contour_of
-from cryoscope.session.jobs import Cancelled, Job
+from cryoscope.session.jobs import Job
 from cryoscope.session.opening import reporting
 from cryoscope.session.records import RunView, ShownState
 from cryoscope.session.selecting import find_active, find_selection
 from cryoscope.session.shown import shown_decoded, with_density, with_level
 from cryoscope.session.state import Session
-
-if TYPE_CHECKING:
-    from cryoscope.session.reconstruct import Reconstruction
 
 #: Name of the job, to be cancelled by.
 CHECK_JOB = "Reconstructing"
@@ -49,8 +49,9 @@ def reconstruct_selection(
     """Reconstruct a selection from its images, and say what that means; returns at once.
 
     A coarse preview is shown as soon as it is there; then come half-maps, their FSC, that of as
-    many particles drawn at random, and the FSC with the map decoded at the selection's centre. All
-    of it is ``session.check``; a newer call takes the place of one that runs.
+    many particles drawn at random, the FSC with the map decoded at the selection's centre, and
+    averages by view. All of it is ``session.check``; a newer call takes the place of one that runs.
+    The work is done by a process of its own, which cancelling kills.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def reconstruct_selection(
         The selection; "" for the active one.
     out
         Folder for the files, see `cryoscope.session.reconstruct_files.write_reconstruction`, and
-        ``decoded.mrc`` and ``check.json``; by default ``volumes/check-<name>`` in the run folder.
+        ``decoded.mrc``, ``check.json``, and the averages by view with projections of the maps; by
+        default ``volumes/check-<name>`` in the run folder.
     box_size_px
         Even side of the maps; 0: that of the images.
     control
@@ -111,51 +113,112 @@ class _Asked:
 
 
 def _check(session: Session, asked: _Asked, job: Job) -> None:
-    """Decode the centre, show a preview, reconstruct, compare, write; for jobs."""
+    """Show a preview, then everything, as another process finds it; for jobs."""
     from cryoscope.io.atomic import require_writable
 
     require_writable(asked.folder)
-    particles, name = asked.particles, asked.selection.name
+    particles = asked.particles
     rows = selected_rows(particles, asked.selection, asked.latents)
-    notes: list[str] = []
-    decoded = _decoded_centre(session, asked, job, notes)
-    few = some_of(rows, particles.half_set, PREVIEW_PARTICLES)
-    box_px = min(PREVIEW_PX, asked.box_size_px or particles.box_size_px)
-    preview = _reconstructed(job, "Preview", particles, few, box_size_px=box_px, control=False)
-    first = Check(
-        selection=name,
-        stage="preview",
-        particle_count=len(rows),
-        half_counts=preview.half_counts,
-        map=_named(preview.full, f"{name}, preview"),
-        fsc=named_curve(
-            preview.fsc.frequency_per_A, preview.fsc.corrected, preview.fsc.resolution_A
-        ),
-        control=None,
-        decoded_fsc=None,
-        decoded=decoded,
-        views=views_of(particles, rows),
-        associations=latent_associations(particles, asked.latents),
-        notes=tuple(notes),
-    )
-    job.check()
-    _publish(session, asked, first, show=True)
-    found = _reconstructed(
-        job,
-        f"Reconstructing {name}",
-        particles,
-        rows,
+    request = CheckRequest(
+        particles=particles,
+        rows=rows,
+        few=some_of(rows, particles.half_set, PREVIEW_PARTICLES),
+        latents=asked.latents,
         box_size_px=asked.box_size_px,
+        preview_px=min(PREVIEW_PX, asked.box_size_px or particles.box_size_px),
         control=asked.control,
         out=asked.folder,
     )
-    check = _finished(first, found, asked.folder)
-    write_check(check, asked.folder)
-    job.check()
-    # Whoever has gone on to look at something else is not called back.
-    looking = session.shown is not None and session.shown.density is first.map
-    _publish(session, asked, check, show=looking)
-    session.notify("info", f"{name} reconstructed to {check.fsc.text}: {asked.folder}")
+    with tempfile.TemporaryDirectory(prefix="cryoscope-check-") as name:
+        folder = Path(name)
+        job.progress(0, 0, f"Handing over {asked.selection.name}")
+        hand_over(request, folder, job)
+        answers = _Answers(session, asked, folder, job, len(rows))
+        command = [sys.executable, "-m", "cryoscope.session.check_process", name]
+        run_child("the reconstruction", command, job, answers.take)
+    if answers.check is None or answers.check.stage != "done":
+        raise InputError("the reconstruction ended without an answer", cure="Try again.")
+
+
+class _Answers:
+    """Turns what the other process says into ``session.check`` and the job's progress."""
+
+    def __init__(
+        self, session: Session, asked: _Asked, folder: Path, job: Job, particle_count: int
+    ) -> None:
+        self._session, self._asked, self._folder, self._job = session, asked, folder, job
+        self._count = particle_count
+        self._decoded: ShownState | None = None
+        self._notes: list[str] = []
+        self.check: Check | None = None
+
+    def take(self, line: bytes) -> None:
+        """Take one line; raises InputError if the process refuses, or says what nobody knows."""
+        try:
+            said = json.loads(line)
+            if "refused" in said:
+                raise InputError(said["refused"].pop("problem"), **said["refused"])
+            if "progress" in said:
+                text, done, total = said["progress"]
+                self._job.progress(int(done), int(total), str(text))
+                return
+            step = {"begun": self._begun, "preview": self._preview, "done": self._done}
+            act = step[said["stage"]]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            words = line.decode(errors="replace").strip()[:200]
+            raise InputError(f"the reconstruction said {words!r}") from error
+        act()
+
+    def _begun(self) -> None:
+        """While the other process gets ready: decode the centre, which it will ask for."""
+        self._decoded = _decoded_centre(self._session, self._asked, self._job, self._notes)
+        density = None if self._decoded is None else self._decoded.density
+        leave_decoded(self._folder, density)
+
+    def _preview(self) -> None:
+        arrays, record = take_answer(self._folder, "preview")
+        name = self._asked.selection.name
+        self.check = Check(
+            selection=name,
+            stage="preview",
+            particle_count=self._count,
+            half_counts=tuple(record["half_counts"]),
+            map=map_of(arrays, record, f"{name}, preview"),
+            fsc=curve_of(arrays, record, "fsc"),
+            control=None,
+            decoded_fsc=None,
+            decoded=self._decoded,
+            views=views_in(arrays, record),
+            notes=tuple(self._notes),
+        )
+        self._job.check()
+        _publish(self._session, self._asked, self.check, show=True)
+
+    def _done(self) -> None:
+        first, session = self.check, self._session
+        assert first is not None
+        arrays, record = take_answer(self._folder, "done")
+        control, compared = (f"{one}-correlation" in arrays for one in ("control", "decoded"))
+        self.check = check = replace(
+            first,
+            stage="done",
+            half_counts=tuple(record["half_counts"]),
+            map=map_of(arrays, record, first.selection),
+            fsc=curve_of(arrays, record, "fsc"),
+            control=curve_of(arrays, record, "control") if control else None,
+            decoded_fsc=curve_of(arrays, record, "decoded") if compared else None,
+            averages=averages_in(arrays, record),
+            associations=associations_in(record),
+            notes=(*first.notes, *record["notes"]),
+            folder=self._asked.folder,
+        )
+        write_check(check, self._asked.folder)
+        self._job.check()
+        # Whoever has gone on to look at something else is not called back.
+        looking = session.shown is not None and session.shown.density is first.map
+        _publish(session, self._asked, check, show=looking)
+        text = f"{first.selection} reconstructed to {check.fsc.text}: {self._asked.folder}"
+        session.notify("info", text)
 
 
 def _publish(session: Session, asked: _Asked, check: Check, *, show: bool) -> None:
@@ -181,41 +244,6 @@ def _with_reconstruction(
         return state
     beside = "decoded by the model" if decoded is not None else "as before"
     return replace(state, label=f"Map {state.label}\nBackbone {beside}")
-
-
-def _reconstructed(
-    job: Job, text: str, particles: Particles, rows: NDArray[np.int64], **options: Any
-) -> Reconstruction:
-    from cryoscope.session.reconstruct import ReconstructionStopped, reconstruct
-
-    def progress(stage: str, done: int, total: int) -> None:
-        job.progress(done, total, f"{text}: {stage}")
-
-    try:
-        return reconstruct(
-            particles, rows, progress=progress, should_stop=lambda: job.cancelled, **options
-        )
-    except ReconstructionStopped as stopped:
-        raise Cancelled from stopped
-
-
-def _finished(first: Check, found: Reconstruction, folder: Path) -> Check:
-    """The check with everything in it."""
-    control = found.control
-    notes = list(first.notes)
-    return replace(
-        first,
-        stage="done",
-        half_counts=found.half_counts,
-        map=_named(found.full, first.selection),
-        fsc=named_curve(found.fsc.frequency_per_A, found.fsc.corrected, found.fsc.resolution_A),
-        control=None
-        if control is None
-        else named_curve(control.frequency_per_A, control.corrected, control.resolution_A),
-        decoded_fsc=map_to_map(found, first.decoded, notes),
-        notes=tuple(notes),
-        folder=folder,
-    )
 
 
 def _decoded_centre(
@@ -244,7 +272,3 @@ def _decoded_centre(
         run_id=run.folder.name,
         epoch=latents.epoch,
     )
-
-
-def _named(volume: Volume, detail: str) -> Volume:
-    return replace(volume, provenance=replace(volume.provenance, detail=detail))

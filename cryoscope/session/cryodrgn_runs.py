@@ -59,7 +59,14 @@ def _view(run: CryodrgnRun, epoch: int | None) -> RunView:
         status=RunStatus.FINISHED,
         epoch=max(epoch or 0, 0),
         message="A run of cryoDRGN; new epochs are shown as they come",
+        epochs=_epochs(run),
     )
+
+
+def _epochs(run: CryodrgnRun) -> tuple[tuple[int, int], ...]:
+    """Epochs with latents; as step stands the epoch itself, which names the weights."""
+    known = run.epochs() if run.settings.latent_dim else []
+    return tuple((epoch, epoch) for epoch in known if epoch >= 0)
 
 
 def _serve(run: CryodrgnRun) -> dict[str, Any]:
@@ -96,17 +103,19 @@ def _show(
     session: Session, run: CryodrgnRun, epoch: int, latents: Latents | None, *, first: bool
 ) -> None:
     """Let a new epoch take the place of the one before."""
+    epochs = _epochs(run)
 
     def decide() -> dict[str, Any]:
         view = session.run
-        same = view is not None and view.folder == run.path
-        return {"run": replace(view, epoch=epoch)} if same and view is not None else {}
+        if view is None or view.folder != run.path:
+            return {}
+        return {"run": replace(view, epoch=epoch, epochs=epochs)}
 
     if not session.revise(decide):
         return
 
     def load(job: Job) -> None:
-        if latents is not None:
+        if latents is not None and session.epoch_shown is None:
             show_latents(session, latents)
         if first:
             start_runner(session, _serve(run), LossRecorder())

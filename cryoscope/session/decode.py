@@ -1,7 +1,8 @@
 """Decoding what is under the cursor: newest wins, nobody waits.
 
 At most one request is with the runner and one place waits for its turn; a newer place takes the
-turn of an older one. All work, meshes included, is done in one thread of the decoder.
+turn of an older one, and ends what makes an older one finer (:mod:`cryoscope.session.scrubbing`).
+All work, meshes included, is done in one thread of the decoder.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cryoscope.data import Embedding, InputError
 from cryoscope.session.contours import contour_of
 from cryoscope.session.records import ShownState
 from cryoscope.session.runner import Runner
+from cryoscope.session.scrubbing import Boxes, Stage, rest_s
 from cryoscope.session.shown import DecodedStates, read_decoded, shown_decoded, with_level
 from cryoscope.training.events import Decoded, DecodeFailed
 
@@ -39,6 +41,9 @@ class _Request:
     epoch: int
     run_id: str
     sent_s: float
+    z: NDArray[np.floating]
+    stage: Stage
+    by_hand: bool
 
 
 class Decoder:
@@ -51,6 +56,9 @@ class Decoder:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._last_id = 0
         self._place: tuple[float, float] | None = None
+        self._by_hand, self._moved_s = False, 0.0
+        self._boxes: tuple[str, Boxes] = ("", Boxes())
+        self._finer: _Request | None = None
         self._flight: _Request | None = None
         self._answer: tuple[_Request, Path] | None = None
         self._redraw = False
@@ -59,8 +67,8 @@ class Decoder:
         self._closed = False
 
     def show(self, xy: tuple[float, float]) -> None:
-        """Show the state at ``xy`` of the embedding as soon as it can be decoded."""
-        self._tell(lambda: setattr(self, "_place", xy))
+        """Show the state at ``xy`` of the embedding as soon as it can be decoded, then finer."""
+        self._tell(lambda: self._want(xy, by_hand=True))
 
     def refresh(self) -> None:
         """Show the state at the cursor again; a map made from the data stays till one moves on."""
@@ -68,7 +76,7 @@ class Decoder:
         density = None if shown is None else shown.density
         from_data = density is not None and density.provenance.kind == "reconstructed"
         if cursor_xy is not None and not from_data:
-            self.show(cursor_xy)
+            self._tell(lambda: self._want(cursor_xy, by_hand=False))
 
     def redraw(self) -> None:
         """Draw the isosurface again, at the session's level."""
@@ -102,7 +110,7 @@ class Decoder:
     def reset(self) -> None:
         """Forget what the runner was asked: it has ended or is replaced."""
         with self._condition:
-            self._flight = self._answer = self._place = None
+            self._flight = self._answer = self._place = self._finer = None
             for call in self._calls.values():
                 call.put(None)
             self._calls.clear()
@@ -187,6 +195,18 @@ class Decoder:
                 self._thread.start()
             self._condition.notify_all()
 
+    def _want(self, xy: tuple[float, float], *, by_hand: bool) -> None:
+        self._place, self._by_hand, self._finer = xy, by_hand, None
+        self._moved_s = time.monotonic() if by_hand else 0.0
+        flight, runner = self._flight, self._session.runner
+        if flight is None or runner is None:
+            return
+        first = self._boxes_of(flight.run_id).first(by_hand=by_hand)
+        if flight.stage > first:
+            # It may take long, and nobody looks at that place any more.
+            runner.send({"cmd": "forget", "request_id": flight.request_id})
+            self._flight = None
+
     def _accept(self, flight: _Request, path: Path) -> None:
         if self._answer is not None:
             self._answer[1].unlink(missing_ok=True)
@@ -212,8 +232,18 @@ class Decoder:
                 if self._redraw:
                     self._redraw = False
                     return self._draw_level
-                self._condition.wait(1.0 if self._place is not None else None)
+                left_s = self._until_finer_s()
+                if self._finer is not None and left_s <= 0:
+                    finer, self._finer = self._finer, None
+                    return lambda: self._ask_finer(finer)
+                self._condition.wait(1.0 if self._place is not None else left_s or None)
             return None
+
+    def _until_finer_s(self) -> float:
+        """How long the hand must go on resting before the place is decoded more finely."""
+        if self._finer is None:
+            return 0.0
+        return rest_s(self._finer.stage) - (time.monotonic() - self._moved_s)
 
     def _may_ask(self) -> bool:
         flight = self._flight
@@ -230,10 +260,37 @@ class Decoder:
         index = self._neighbours(embedding)
         z, _ = nearest_state(latents.z, embedding.xy, xy, index=index)
         with self._condition:
-            request = _Request(self._next_id(), latents.epoch, latents.run_id, time.monotonic())
+            by_hand = self._by_hand
+        stage = self._boxes_of(latents.run_id).first(by_hand=by_hand)
+        self._send(_Request(0, latents.epoch, latents.run_id, 0.0, z, stage, by_hand), runner)
+
+    def _ask_finer(self, request: _Request) -> None:
+        runner = _ready_runner(self._session)
+        if runner is not None:
+            self._send(request, runner)
+
+    def _send(self, wanted: _Request, runner: Runner) -> None:
+        with self._condition:
+            if wanted.stage is not Stage.MOVING and self._place is not None and wanted.request_id:
+                return  # the hand has moved on meanwhile
+            request = replace(wanted, request_id=self._next_id(), sent_s=time.monotonic())
             self._flight = request
-        path = self._path(request.request_id)
-        runner.decode(request.request_id, z[None], volume=True, path=path)
+        box_px = self._boxes_of(request.run_id).asked_px(request.stage)
+        path, z = self._path(request.request_id), request.z[None]
+        runner.decode(request.request_id, z, volume=True, path=path, box_size_px=box_px)
+
+    def _boxes_of(self, run_id: str) -> Boxes:
+        return self._boxes[1] if self._boxes[0] == run_id else Boxes()
+
+    def _plan_finer(self, request: _Request, decoded: DecodedStates) -> None:
+        """What comes after an answer, if the hand stays where it is."""
+        boxes = Boxes(decoded.preview_box_px, decoded.full_box_px)
+        stage = boxes.after(request.stage, by_hand=request.by_hand)
+        with self._condition:
+            self._boxes = (request.run_id, boxes)
+            moved_on = self._place is not None or self._flight is not None
+            if stage is not None and decoded.volume is not None and not moved_on:
+                self._finer = replace(request, stage=stage)
 
     def _note_beads(self, decoded: DecodedStates) -> None:
         """Remember how many residues the states of the run have: the states themselves know."""
@@ -259,6 +316,7 @@ class Decoder:
             decoded = read_decoded(path)
         finally:
             path.unlink(missing_ok=True)
+        self._plan_finer(request, decoded)
         run = self._session.run
         ours = run is not None and run.run_id == request.run_id
         if ours:
@@ -274,6 +332,12 @@ class Decoder:
         self._session.revise(lambda: self._unless_stale(state))
 
     def _draw_level(self) -> None:
+        from cryoscope.session.keeping import relevel_kept
+
+        self._draw_shown_level()
+        relevel_kept(self._session)
+
+    def _draw_shown_level(self) -> None:
         shown = self._session.shown
         if shown is None or shown.density is None:
             return

@@ -2,33 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryoscope.data import InputError, Latents, Particles, Selection, Trajectory
+from cryoscope.data import InputError, Particles, Selection, Trajectory
 from cryoscope.session.jobs import Job
 from cryoscope.session.opening import reporting
+from cryoscope.session.particle_columns import (
+    Known,
+    places_among,
+    star_columns,
+    table_columns,
+)
 from cryoscope.session.selecting import find_selection
 from cryoscope.session.state import Session
 
+if TYPE_CHECKING:
+    from cryoscope.io.particle_export import Exported
 
-def export_selection(session: Session, name: str, path: str | Path) -> None:
+
+def export_selection(
+    session: Session, name: str, path: str | Path, columns: Sequence[str] = ()
+) -> None:
     """Write the particles of a selection; returns at once.
 
-    As rows of the original file (.star, .cs), or as their numbers for cryoDRGN's --ind (.pkl).
+    As rows of the original file (.star, .cs), as their numbers (.pkl for cryoDRGN's --ind, .txt),
+    as a table with all that is known of them (.csv, .parquet), or as the selection itself (.json).
+
+    Parameters
+    ----------
+    columns
+        Of ``particle_columns.STAR_COLUMNS``: what stands in a .star file behind the columns of the
+        original one.
     """
     target = Path(path).expanduser()
     with reporting(session):
-        selection, latents = find_selection(session, name), session.latents
+        selection, known = find_selection(session, name), _known(session)
         particles = _particles(session)
 
         def export(job: Job) -> None:
-            write_selection(particles, selection, latents, target)
-            session.notify("info", f"{len(selection):,} particles written to {target}")
+            exported = write_selection(particles, selection, known, target, columns)
+            session.notify("info", f"Written: {exported.words()}")
 
         session.pool.submit("Exporting particles", export, text=f"Writing {target.name}")
+
+
+def export_table(session: Session, path: str | Path) -> None:
+    """Write latents, covariates and selections of all particles as .csv or .parquet.
+
+    Returns at once.
+    """
+    target = Path(path).expanduser()
+    with reporting(session):
+        known, opened = _known(session), session.particles
+        if known.latents is None:
+            raise InputError("there are no latents yet", cure="Train, or open a run folder, first.")
+
+        def export(job: Job) -> None:
+            count = write_table(None if opened is None else opened.record, known, target)
+            session.notify("info", f"Table of {count:,} particles written to {target}")
+
+        session.pool.submit("Exporting a table", export, text=f"Writing {target.name}")
+
+
+def write_table(particles: Particles | None, known: Known, path: Path) -> int:
+    """Write the table of all particles of the latents, in their order; how many rows that is.
+
+    Raises
+    ------
+    InputError
+        The particles are not those of the latents, or the file cannot be written.
+    """
+    from cryoscope.io.particle_tables import NAME_COLUMN, write_particle_table
+
+    latents = known.latents
+    if latents is None:
+        raise InputError("there are no latents yet", cure="Train, or open a run folder, first.")
+    if particles is not None and not np.array_equal(particles.uid, latents.uid):
+        row = places_among(particles.uid, latents.uid)
+        if (row < 0).any():
+            first = int(np.flatnonzero(row < 0)[0])
+            raise InputError(
+                f"{latents.uid[first]} of the run is not in the file",
+                file=particles.source.file,
+                cure="Open the particle file that the run was trained on.",
+            )
+        particles = particles.take(row)
+    columns = table_columns(known, latents.uid, particles, with_selections=True)
+    write_particle_table(path, {NAME_COLUMN: latents.uid, **columns})
+    return len(latents)
 
 
 def export_trajectory(
@@ -55,18 +121,23 @@ def export_trajectory(
 
 
 def write_selection(
-    particles: Particles, selection: Selection, latents: Latents | None, path: Path
-) -> None:
-    """Write the particles of a selection as rows of the original file, or as row numbers.
+    particles: Particles,
+    selection: Selection,
+    known: Known,
+    path: Path,
+    columns: Sequence[str] = (),
+) -> Exported:
+    """Write the particles of a selection in the form that the suffix of ``path`` names.
 
     Raises
     ------
     InputError
         If the selection is empty, its particles are not in the file, or it cannot be written.
     """
-    from cryoscope.io.particles_file import export_rows
+    from cryoscope.io.particle_export import export_rows
+    from cryoscope.io.particle_tables import TABLE_SUFFIXES
 
-    mask = selection.mask
+    mask, latents, kind = selection.mask, known.latents, path.suffix.lower()
     # The rows of the file may have another order than the run; the names decide.
     if latents is not None and not np.array_equal(latents.uid, particles.uid):
         wanted = latents.uid[mask]
@@ -83,7 +154,12 @@ def write_selection(
             file=particles.source.file,
             cure="Open the particle file that the run was trained on.",
         )
-    export_rows(particles, mask, path)
+    if columns and kind != ".star":
+        raise InputError("columns are added to .star files only", file=path, cure="Name it .star")
+    added = star_columns(known, particles.uid, columns)
+    if kind in TABLE_SUFFIXES:
+        added = table_columns(known, particles.uid, particles, with_selections=False)
+    return export_rows(particles, mask, path, columns=added, selection=selection)
 
 
 def write_component(session: Session, path: Path, component: int, frames: int, job: Job) -> None:
@@ -121,3 +197,10 @@ def _particles(session: Session) -> Particles:
     if session.particles is None:
         raise InputError("no particle file is open", cure="Open the run's .star file.")
     return session.particles.record
+
+
+def _known(session: Session) -> Known:
+    latents, clusters, selections = session.snapshot("latents", "clusters", "selections")
+    if latents is not None and clusters is not None and len(clusters) != len(latents):
+        clusters = None
+    return Known(latents, clusters, selections)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryoscope.data import Embedding, InputError, Latents, Structure
+from cryoscope.session.associating import associate
 from cryoscope.session.circumstances import circumstances
 from cryoscope.session.covariates import recolour
 from cryoscope.session.jobs import Job
@@ -17,10 +18,14 @@ from cryoscope.session.losses import LossRecorder
 from cryoscope.session.path_folder import paths_that_fit
 from cryoscope.session.process_runner import ProcessRunner
 from cryoscope.session.records import RunStatus, RunView
+from cryoscope.session.run_epochs import epoch_decodes, refresh_epoch
+from cryoscope.session.run_history import Epochs, epochs_up_to, with_epoch
 from cryoscope.session.runner import Runner, status_after
 from cryoscope.session.shown import backbone_trace
 from cryoscope.training.config import config_from_json
 from cryoscope.training.events import (
+    FORGOTTEN,
+    CheckpointSaved,
     Decoded,
     DecodeFailed,
     LatentsReady,
@@ -37,6 +42,10 @@ from cryoscope.training.events import (
 
 if TYPE_CHECKING:
     from cryoscope.session.state import Session
+
+
+#: Weight of the newest report in the share of viewing time.
+SMOOTHING = 0.15
 
 
 class RunFollower:
@@ -68,8 +77,12 @@ class RunFollower:
                 self._on_started(event)
             case StepDone():
                 self._on_step(event)
+                if event.remark:
+                    session.notify("warning", event.remark)
             case LatentsReady():
                 self._on_latents(event)
+            case CheckpointSaved():
+                refresh_epoch(session)
             case Paused() | Resumed():
                 self._update(event, step=event.step)
             case RunFinished():
@@ -83,7 +96,8 @@ class RunFollower:
                 session.decoder.answered(event)
             case DecodeFailed():
                 session.decoder.refused(event)
-                session.notify("warning", f"A state could not be decoded: {event.message}")
+                if event.message != FORGOTTEN:
+                    session.notify("warning", f"A state could not be decoded: {event.message}")
 
     def _on_started(self, event: RunStarted) -> None:
         self._recorder.drop_after(event.step)
@@ -97,6 +111,7 @@ class RunFollower:
             total_steps=event.total_steps,
             history=self._recorder.history(),
             message="",
+            epochs=epochs_up_to(self._epochs(), event.step),
             **self._circumstances(event),
         )
         if event.remark:
@@ -122,8 +137,8 @@ class RunFollower:
             self._session.report(error)
             return
         values: dict[str, Any] = {} if reference is None else {"reference": reference}
-        self._update(ready=True, **values)
         session = self._session
+        self._update(ready=self._runner.ready and epoch_decodes(session), **values)
         if session.cursor_xy is not None and session.embedding is not None:
             session.decoder.show(session.cursor_xy)
 
@@ -135,13 +150,25 @@ class RunFollower:
             images_per_s=event.images_per_s,
             seconds_left=event.seconds_left,
             motion_A=event.motion_A,
+            viewing_share=self._viewing_share(event),
         )
+
+    def _viewing_share(self, event: StepDone) -> float:
+        """The share over the last seconds: that of one report jumps about."""
+        run = self._session.run
+        before = 0.0 if run is None else run.viewing_share
+        return before + SMOOTHING * (event.viewing_share - before)
+
+    def _epochs(self) -> Epochs:
+        run = self._session.run
+        return () if run is None else run.epochs
 
     def _on_finished(self, event: RunFinished) -> None:
         words = "Training is complete" if event.reason == "completed" else "Training stopped"
         message = f"{words} after {event.step:,} steps"
         self._update(event, step=event.step, message=message, seconds_left=0.0)
         self._session.notify("info", f"{message}: {self._folder}")
+        associate(self._session, every_s=0.0)
 
     def _on_failed(self, event: RunFailed) -> None:
         session, ready = self._session, self._runner.ready
@@ -158,6 +185,10 @@ class RunFollower:
 
     def _on_latents(self, event: LatentsReady) -> None:
         path = self._folder / event.path
+        if not event.live:
+            self._update(epochs=with_epoch(self._epochs(), event.epoch, event.step))
+        if self._session.epoch_shown is not None:
+            return  # an earlier epoch is looked at
 
         def load(job: Job) -> None:
             from cryoscope.io.latents_file import read_latents
@@ -207,6 +238,7 @@ def show_latents(session: Session, latents: Latents) -> None:
 
     values = session.revise(decide)
     recolour(session)
+    associate(session)
     if "selections" in values:
         session.history.clear()
         session.refresh_undo()

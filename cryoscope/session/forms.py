@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Literal, cast
 
 from pydantic.fields import FieldInfo
 
 from cryoscope.data import InputError
 from cryoscope.training.config import TrainConfig, config_from_json, config_to_json
+from cryoscope.training.presets import preset
 
 Kind = Literal["integer", "number", "text", "choice", "switch", "list"]
 
@@ -65,6 +66,8 @@ class FormField:
         Whether ``minimum`` itself is refused.
     multiple_of
         The value is a multiple of this; None where any value will do.
+    default
+        What the preset has; None where it has no such setting.
     choices
         All allowed values of a choice.
     advanced
@@ -84,11 +87,17 @@ class FormField:
     advanced: bool
     above: bool = False
     multiple_of: float | None = None
+    default: Any = None
 
 
 def form_fields(config: TrainConfig) -> list[FormField]:
     """Every setting of ``config`` that its model looks at, the everyday ones first."""
-    fields = {field.path: field for field in _fields_of(config, "", "Run")}
+    base = preset_of(config)
+    defaults = {} if base is None else {f.path: f.value for f in _fields_of(base, "", "Run")}
+    fields = {
+        field.path: replace(field, default=defaults.get(field.path))
+        for field in _fields_of(config, "", "Run")
+    }
     everyday = [fields.pop(path) for path in _EVERYDAY]
     hidden = _NOT_IN_FORMS + _NOT_OF_MODEL.get(config.model, ())
     return everyday + [field for path, field in fields.items() if not path.startswith(hidden)]
@@ -115,6 +124,14 @@ def with_option(config: TrainConfig, path: str, value: Any) -> TrainConfig:
             f"there is no setting {path!r}", cure="`cryoscope train --help` lists the settings"
         ) from error
     return config_from_json(values)
+
+
+def preset_of(config: TrainConfig) -> TrainConfig | None:
+    """The preset that a configuration began as; None where none has that name (any more)."""
+    try:
+        return preset(config.preset)
+    except InputError:
+        return None
 
 
 def _fields_of(record: Any, prefix: str, group: str) -> list[FormField]:

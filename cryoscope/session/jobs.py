@@ -57,9 +57,18 @@ class Job:
         self._pool.progressed(self)
 
     def run(self) -> None:
-        """Do the work."""
+        """Do the work; what it writes takes its place only if nobody has cancelled it by then.
+
+        Quiet work keeps what the user has done: that is written in any case.
+        """
+        from cryoscope.io.atomic import asking_before_outputs
+
         self.check()
-        self._work(self)
+        if self.quiet or not self.view.cancellable:
+            self._work(self)
+            return
+        with asking_before_outputs(self.check):
+            self._work(self)
 
 
 class JobPool:

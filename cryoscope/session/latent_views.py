@@ -86,6 +86,20 @@ def view_axes(session: Session, kind: ViewKind) -> int:
     return int(latents.z.shape[1])
 
 
+def show_view(session: Session, view: LatentView, job: Job) -> None:
+    """Show another picture of the latents and wait for it; for jobs.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    if view.kind == "umap":
+        _show_umap(session, job)
+    else:
+        _show(session, view)
+
+
 def _show(session: Session, view: LatentView) -> None:
     latents, old = session.snapshot("latents", "embedding")
     if latents is None:

@@ -6,31 +6,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from cryoscope.data import InputError
-from cryoscope.session.circumstances import circumstances
+from cryoscope.data import InputError, Particles
+from cryoscope.io.reader_extensions import reader_suffixes
+from cryoscope.session.associating import associate
+from cryoscope.session.attached_runner import attached_run
 from cryoscope.session.contours import contour_of
 from cryoscope.session.follow import RunFollower, run_reference, show_latents
 from cryoscope.session.forms import with_option
 from cryoscope.session.jobs import Job
 from cryoscope.session.latent_records import LatentView
 from cryoscope.session.losses import LossRecorder
+from cryoscope.session.opened import opening_said
 from cryoscope.session.path_folder import NO_PATHS, load_trajectories, paths_that_fit
-from cryoscope.session.records import ParticlesView, RunStatus, RunView, StructureView
-from cryoscope.session.runner import Command, status_after
+from cryoscope.session.records import ParticlesView, StructureView
+from cryoscope.session.run_clones import ConfigBase
+from cryoscope.session.run_history import read_run
+from cryoscope.session.runner import Command, Runner
 from cryoscope.session.shown import backbone_trace, shown_structure, with_density
 from cryoscope.session.state import Session
 from cryoscope.training.config import TrainConfig, config_from_json
-from cryoscope.training.events import RunFailed, RunStarted, StepDone, TrainEvent, event_from_json
 
-if TYPE_CHECKING:
-    from cryoscope.io.run_folder import RunFolder
-
-_PARTICLES = (".star", ".cs")
+_PARTICLES = (".star", ".cs", ".csg")
 _STRUCTURES = (".pdb", ".ent", ".cif", ".mmcif")
 _MAPS = (".mrc", ".map", ".ccp4")
 SHUTDOWN_S = 10.0
@@ -55,10 +55,11 @@ def open_files(session: Session, paths: Sequence[str | Path]) -> None:
     targets = [Path(path) for path in paths]
 
     def load(job: Job) -> None:
-        for number, path in enumerate(targets):
+        def one(number: int, path: Path) -> None:
             job.progress(number, len(targets), f"Reading {path.name}")
-            with reporting(session):
-                load_file(session, path, job)
+            load_file(session, path, job)
+
+        opening_said(session, targets, one)
 
     session.pool.submit("Opening files", load, key="open", cancel_running=False)
 
@@ -68,7 +69,7 @@ def open_run(session: Session, folder: str | Path) -> None:
     path = Path(folder)
     session.pool.submit(
         "Opening the run",
-        lambda job: _load_folder(session, path.expanduser().absolute(), job),
+        lambda job: load_folder(session, path.expanduser().absolute(), job),
         key="open",
         cancel_running=False,
     )
@@ -84,16 +85,20 @@ def load_file(session: Session, path: Path, job: Job) -> None:
     """
     path = path.expanduser().absolute()
     if path.is_dir():
-        _load_folder(session, path, job)
+        load_folder(session, path, job)
         return
     if not path.exists():
         raise InputError("there is no such file", file=path, cure="Check the path.")
+    if path.name == "project.json":
+        load_folder(session, path.parent, job)
+        return
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix in _PARTICLES:
-        load_particles(session, path)
-    elif suffix in _STRUCTURES:
+    kind = kind_of(suffix)
+    if kind == "particles":
+        load_particles(session, path, job)
+    elif kind == "structure":
         load_structure(session, path)
-    elif suffix in _MAPS:
+    elif kind == "map":
         _load_map(session, path)
     elif suffix == ".mrcs":
         raise InputError(
@@ -110,11 +115,28 @@ def load_file(session: Session, path: Path, job: Job) -> None:
         )
 
 
-def _load_folder(session: Session, path: Path, job: Job) -> None:
-    """Open a run folder: our own, or one of cryoDRGN."""
-    from cryoscope.io.cryodrgn_run import CryodrgnRun
+def kind_of(suffix: str) -> str:
+    """Whether files so named are opened as ``particles``, ``structure`` or ``map``; "" if not."""
+    for kind, suffixes in (
+        ("particles", _PARTICLES),
+        ("structure", _STRUCTURES),
+        ("map", _MAPS),
+    ):
+        if suffix in suffixes:
+            return kind
+    return reader_suffixes().get(suffix, "")
 
-    if CryodrgnRun.is_one(path):
+
+def load_folder(session: Session, path: Path, job: Job) -> None:
+    """Open a project, or a run folder: our own, or one of cryoDRGN; for jobs."""
+    from cryoscope.io.cryodrgn_run import CryodrgnRun
+    from cryoscope.io.project_folder import ProjectFolder
+
+    if ProjectFolder.is_one(path):
+        from cryoscope.session.project_opening import load_project
+
+        load_project(session, path, job)
+    elif CryodrgnRun.is_one(path):
         from cryoscope.session.cryodrgn_runs import load_cryodrgn_run
 
         load_cryodrgn_run(session, path, job)
@@ -122,14 +144,21 @@ def _load_folder(session: Session, path: Path, job: Job) -> None:
         load_run(session, path, job)
 
 
-def load_particles(session: Session, path: Path) -> None:
+def load_particles(session: Session, path: Path, job: Job | None = None) -> None:
     """Read a particle file and make it that of the next run; for jobs.
 
     A run of other particles that is shown is closed.
     """
-    from cryoscope.io.particles_file import read_any
+    from cryoscope.training.given_particles import read_given_particles
 
-    particles = read_any(path)
+    particles = read_given_particles(session.config.data, path)
+    if job is not None:
+        job.check()  # a large file takes seconds: somebody may have changed their mind
+    show_particles(session, path, particles)
+
+
+def show_particles(session: Session, path: Path, particles: Particles) -> None:
+    """Make particles those of the next run; a run of others that is shown is closed. For jobs."""
     latents = session.latents
     if latents is not None and not np.array_equal(latents.uid, particles.uid):
         leave_run(session)
@@ -142,6 +171,7 @@ def load_particles(session: Session, path: Path) -> None:
         return {"particles": view, "config": config}
 
     session.revise(decide)
+    associate(session, every_s=0.0)
     if not view.has_poses:
         session.notify(
             "warning", f"{path.name} has no poses: training needs a consensus refinement"
@@ -203,7 +233,8 @@ def load_run(session: Session, path: Path, job: Job) -> None:
 
     folder = RunFolder.open(path.expanduser().absolute())
     config = config_from_json(folder.config(), file=str(folder.path / "config.json"))
-    run, recorder = read_run(folder)
+    attached = attached_run(folder.path)
+    run, recorder = read_run(folder) if attached is None else attached.view_and_curves()
     run = replace(run, reference=run_reference(folder.path))
     has_latents = folder.latent_epochs() or (folder.path / "latents" / "live.npz").is_file()
     latents = folder.load_latents() if has_latents else None
@@ -212,55 +243,24 @@ def load_run(session: Session, path: Path, job: Job) -> None:
     leave_run(session)
     job.check()
     session.change(config=config, run=run)
-    _load_inputs(session, folder.info(), config)
+    load_inputs(session, folder.info(), config)
+    session.revise(lambda: {"config_base": ConfigBase(path.name, session.config)})
     if latents is not None:
         show_latents(session, latents)
         fitting = [s for s in selections if len(s.mask) == len(latents)]
         active = fitting[-1].name if fitting else ""
         session.change(selections=tuple(fitting), active_selection=active)
         session.change(trajectories=paths_that_fit(trajectories, latents))
-    if folder.has_checkpoint():
-        start_runner(session, {"cmd": "serve", "run": str(folder.path)}, recorder)
+    command: Command = {"cmd": "serve", "run": str(folder.path)}
+    if attached is not None:
+        start_runner(session, command, recorder, attached.runner(session))
+    elif folder.has_checkpoint():
+        start_runner(session, command, recorder)
     else:
         session.notify("warning", f"{path.name} has no checkpoint: states cannot be decoded")
 
 
-def read_run(folder: RunFolder) -> tuple[RunView, LossRecorder]:
-    """What the events of a run folder say, and its curves."""
-    recorder, config = LossRecorder(), folder.config()
-    run = RunView(folder.path, run_id=str(folder.info().get("run_id", "")))
-    for row, values in enumerate(folder.read_events(), start=1):
-        try:
-            event = event_from_json(values)
-        except ValidationError as error:
-            raise InputError(
-                "unknown event", file=folder.path / "events.jsonl", row=row, cure="Delete that line"
-            ) from error
-        run = _after(event, run, recorder)
-        if isinstance(event, RunStarted):
-            run = replace(run, **circumstances(event, config, 0))
-    if run.status.active:
-        message = "Training was interrupted; Resume goes on from the last checkpoint"
-        run = replace(run, status=RunStatus.STOPPED, message=message)
-    return replace(run, history=recorder.history()), recorder
-
-
-def _after(event: TrainEvent, run: RunView, recorder: LossRecorder) -> RunView:
-    run = replace(run, status=status_after(event, run.status))
-    match event:
-        case RunStarted():
-            recorder.drop_after(event.step)
-            return replace(run, step=event.step, total_steps=event.total_steps, message="")
-        case StepDone():
-            recorder.add(event.step, event.losses)
-            return replace(run, step=event.step, epoch=event.epoch, motion_A=event.motion_A)
-        case RunFailed():
-            return replace(run, message=event.message)
-        case _:
-            return run
-
-
-def _load_inputs(session: Session, info: dict[str, Any], config: TrainConfig) -> None:
+def load_inputs(session: Session, info: dict[str, Any], config: TrainConfig) -> None:
     """Open the run's own particles and structure; without them it can still be looked at.
 
     ``info`` has whole paths, where those of the configuration may be relative.
@@ -269,14 +269,39 @@ def _load_inputs(session: Session, info: dict[str, Any], config: TrainConfig) ->
         path = str(info.get(name) or getattr(config.data, name))
         if not path:
             continue
-        with reporting(session):
-            if not Path(path).is_file():
-                raise InputError(
-                    "the run was made from this file, which is gone",
-                    file=path,
-                    cure="Put it back, to export particles and to train on.",
-                )
+        if not Path(path).is_file():
+            gone = InputError(
+                "the run was made from this file, which is gone",
+                file=path,
+                cure="Put it back, to export particles and to train on.",
+            )
+            session.notify("warning", str(gone))
+            continue
+        try:
             load(session, Path(path).absolute())
+        except InputError as error:
+            if name == "structure":
+                session.report(error)
+            else:
+                _load_without_images(session, Path(path).absolute(), info, error)
+
+
+def _load_without_images(
+    session: Session, path: Path, info: dict[str, Any], problem: InputError
+) -> None:
+    """Open the table of a run's particles, whose stacks are not there; that is said."""
+    from cryoscope.io.absent_images import read_without_images
+
+    box_px = info.get("box_size_px")
+    try:
+        particles = read_without_images(path, box_px if isinstance(box_px, int) else 0, problem)
+        show_particles(session, path, particles)
+    except InputError as error:
+        session.notify("warning", str(error))
+        return
+    session.notify(
+        "warning", f"Opened without the particles' images, which nothing but them needs: {problem}"
+    )
 
 
 def leave_run(session: Session) -> None:
@@ -289,7 +314,7 @@ def leave_run(session: Session) -> None:
     """
 
     def decide() -> dict[str, Any]:
-        if session.run is not None and session.run.status.active:
+        if session.run is not None and session.run.trains_here:
             raise InputError("a run is being trained", cure="Stop it first.")
         return {
             "run": None,
@@ -300,10 +325,12 @@ def leave_run(session: Session) -> None:
             "clusters": None,
             "selections": (),
             "active_selection": "",
+            "epoch_shown": None,
             **NO_PATHS,
             "cursor_xy": None,
             "shown": None,
             "check": None,
+            "associations": (),
         }
 
     session.revise(decide)
@@ -320,12 +347,14 @@ def end_runner(session: Session) -> None:
         runner.shutdown(SHUTDOWN_S)
 
 
-def start_runner(session: Session, command: Command, recorder: LossRecorder) -> None:
-    """Start a new runner on the session's run; for jobs."""
+def start_runner(
+    session: Session, command: Command, recorder: LossRecorder, runner: Runner | None = None
+) -> None:
+    """Start a new runner (or the one given) on the session's run; for jobs."""
     if session.run is None:
         raise ValueError("a runner needs a run")
     end_runner(session)
-    runner = session.make_runner()
+    runner = runner or session.make_runner()
     follower = RunFollower(session, runner, session.run.folder, recorder)
     runner.events.connect(follower.handle)
     if session.adopt(runner, follower) is not runner:

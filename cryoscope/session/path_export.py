@@ -75,9 +75,10 @@ class RunnerStates:
 def export_path(session: Session, name: str, folder: str | Path) -> None:
     """Write the states of a trajectory into a new folder; returns at once, can be cancelled.
 
-    states.csv (latents and support), state-NN.mrc, series.cxc for ChimeraX and movie.gif; where
-    the run has atoms also states.pdb (if the format can hold them), states.cif and states.dcd, with
-    the RMS motion of every residue as B-factor.
+    states.csv (latents and support), state-NN.mrc, series.cxc for ChimeraX, movie.gif, and
+    movie.mp4 where there is an ffmpeg to make it; where the run has atoms also states.pdb (if the
+    format can hold them), states.cif and states.dcd, with the RMS motion of every residue as
+    B-factor.
     """
     target = Path(folder).expanduser()
     with reporting(session):

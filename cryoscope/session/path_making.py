@@ -14,6 +14,9 @@ from cryoscope.session.jobs import Job
 
 FEWEST_FRAMES, MOST_FRAMES = 2, 200
 MOST_WAY_POINTS = 500
+#: Farther than this share of the picture from every particle, or than so many times the mean
+#: spacing of few particles, a position lies in the void.
+_VOID, _SPACINGS = 0.04, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,19 @@ class Cloud:
         if not np.isfinite(square).any():
             raise InputError("no particle has latents yet", cure="Wait for the first latents.")
         return int(np.nanargmin(square))
+
+    def landed(self, xy: ArrayLike) -> NDArray[np.float64]:
+        """A position in the picture, or that of the nearest particle where it lies in the void.
+
+        What was put where no particle is would stand beside the path that it is a point of.
+        """
+        place, picture = np.array(xy, dtype=np.float64), self.embedding.xy
+        nearest = np.asarray(picture[self.row_at(place)], dtype=np.float64)
+        some = picture[:: max(1, len(picture) // 20_000)]
+        low, high = np.nanpercentile(some, [2, 98], axis=0)
+        away = np.abs(nearest - place) / np.maximum(high - low, 1e-12)
+        reach = max(_VOID, _SPACINGS / np.sqrt(len(picture)))
+        return nearest if float(away.max()) > reach else place
 
     def z(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
         """(k, d) latents of particles."""
@@ -105,6 +121,7 @@ def path_drawn(cloud: Cloud, name: str, curve_xy: ArrayLike) -> TrajectoryPath:
     corners = simplified_curve(np.asarray(curve_xy, dtype=np.float64))
     if len(corners) < 2 or not np.ptp(corners, axis=0).any():
         raise InputError("a drawn path needs at least two points", cure="Drag a longer curve.")
+    corners = np.array([cloud.landed(corner) for corner in corners])
     rows = np.array([cloud.row_at(corner) for corner in corners], dtype=np.int64)
     return _unfinished(cloud, name, "drawn", cloud.z(rows), rows, corners)
 

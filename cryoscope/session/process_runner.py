@@ -8,6 +8,7 @@ parent, which then ends the child in order.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import subprocess
@@ -29,6 +30,7 @@ from cryoscope.session.child_process import (
     last_line,
     spawn,
 )
+from cryoscope.session.log_sources import WORKER_LOG
 from cryoscope.session.records import RunStatus
 from cryoscope.session.runner import Command, ObservedRunner, decode_command
 from cryoscope.training.events import RunFailed, event_from_json
@@ -36,6 +38,7 @@ from cryoscope.training.events import RunFailed, event_from_json
 WORKER = (sys.executable, "-m", "cryoscope.training.worker")
 LOG_LINES = 200
 KILL_GRACE_S = 2.0
+_worker_log = logging.getLogger(WORKER_LOG)
 
 
 class ProcessRunner(ObservedRunner):
@@ -99,7 +102,16 @@ class ProcessRunner(ObservedRunner):
         box_size_px: int | None = None,
     ) -> None:
         """Ask for (states, d) latents to be decoded into ``path``."""
-        self.send(decode_command(request_id, z, volume=volume, path=path, box_size_px=box_size_px))
+        self.send(
+            decode_command(
+                request_id,
+                z,
+                volume=volume,
+                path=path,
+                box_size_px=box_size_px,
+                step=self.checkpoint_step,
+            )
+        )
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the child's input, upon which it saves a checkpoint and exits; else kill it."""
@@ -180,7 +192,9 @@ class ProcessRunner(ObservedRunner):
                 self._keep(line)
 
     def _keep(self, line: bytes) -> None:
-        self._log.append(line.decode(errors="replace").rstrip()[:2000])
+        text = line.decode(errors="replace").rstrip()[:2000]
+        self._log.append(text)
+        _worker_log.info("%s", text)
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -124,6 +124,12 @@ class RunView:
         Residues that a decoded state has; 0 where states are maps alone, -1 while unknown.
     ready
         Whether states can be decoded (the model is there, and the reference is read).
+    viewing_share
+        What part (0 to 1) of the trainer's time goes to whoever looks: decoding, live latents.
+    epochs
+        Epochs whose latents are kept, each with the step that they are of.
+    attached
+        Which other program trains the run, e.g. "process 4711"; empty where it is ours.
     """
 
     folder: Path
@@ -145,6 +151,14 @@ class RunView:
     reference: Structure | None = field(default=None, repr=False)
     bead_count: int = -1
     ready: bool = False
+    viewing_share: float = 0.0
+    epochs: tuple[tuple[int, int], ...] = ()
+    attached: str = ""
+
+    @property
+    def trains_here(self) -> bool:
+        """Whether the run is being trained by this session, which can train only one."""
+        return self.status.active and not self.attached
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +180,8 @@ class ShownState:
     sigma, spread, enclosed_A3
         ``level`` in standard deviations above the mean of the map, that standard deviation in the
         map's units, and the volume above the level in A^3.
+    full_box_px, preview_box_px
+        Box of the run's own maps, and that of a map that it decodes quickly; 0 while unknown.
     """
 
     request_id: int
@@ -180,6 +196,19 @@ class ShownState:
     sigma: float = 0.0
     spread: float = 0.0
     enclosed_A3: float = 0.0
+    full_box_px: int = 0
+    preview_box_px: int = 0
+
+    @property
+    def box_text(self) -> str:
+        """In which box the map was decoded, e.g. "48³ preview of 128³" or "full 128³"."""
+        if self.density is None or self.full_box_px == 0:
+            return ""
+        box_px = self.density.values.shape[0]
+        if box_px >= self.full_box_px:
+            return f"full {box_px}³"
+        kind = "preview" if box_px >= self.preview_box_px else "coarse preview"
+        return f"{box_px}³ {kind} of {self.full_box_px}³"
 
 
 @dataclass(frozen=True)

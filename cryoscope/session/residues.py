@@ -11,18 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoscope.data import InputError, Mesh, Structure
+from cryoscope.session.disagreement_file import known_disagreement_A, load_disagreement
 from cryoscope.session.jobs import Job
 from cryoscope.session.opening import reporting
 from cryoscope.session.records import ShownState, StructureView
-from cryoscope.session.shown import LARGE_RESIDUES, LARGE_TUBE, TUBE, backbone_trace
+from cryoscope.session.shown import LARGE_RESIDUES, LARGE_TUBE, TUBE, backbone_trace, in_style
 from cryoscope.session.state import Session
 
-ColourBy = Literal["displacement", "motion", "b_factor", "chain"]
+ColourBy = Literal["displacement", "motion", "b_factor", "disagreement", "chain"]
 COLOURS_BY: tuple[str, ...] = get_args(ColourBy)
 TITLES = {
     "displacement": "displacement in this state (Å)",
     "motion": "RMS motion over the run (Å)",
     "b_factor": "B-factor of the model (Å²)",
+    "disagreement": "disagreement between half-sets (Å)",
     "chain": "chain",
 }
 #: Particles whose states the motion over the run is measured from, and the seed they are drawn by.
@@ -104,6 +106,8 @@ def residue_values(session: Session, by: str) -> NDArray[np.float64] | None:
             values = session.residue_motion
         case "b_factor":
             values = trace.b_factor_A2
+        case "disagreement":
+            values = known_disagreement_A(trace)
         case _:
             table = residue_table(session)
             values = None if table is None else table.chain_place
@@ -117,6 +121,8 @@ def backbone_mesh(session: Session, shown: ShownState) -> Mesh:
     from cryoscope.analysis.backbone import chain_breaks, tube_values
 
     by, trace = session.backbone_colour, residue_trace(session)
+    if trace is not None and len(trace) == len(shown.coords_A):
+        shown = in_style(shown, trace, session.scene.backbone)
     if by == "displacement" or trace is None or len(trace) != len(shown.coords_A):
         return shown.backbone
     values = residue_values(session, by)
@@ -141,15 +147,20 @@ def colour_range(session: Session, by: str) -> float:
 
 
 def colour_backbone(session: Session, by: str) -> None:
-    """Colour the backbone by ``displacement``, ``motion``, ``b_factor`` or ``chain``.
+    """Colour the backbone by ``displacement``, ``motion``, ``b_factor``, ``disagreement`` or
+    ``chain``.
 
-    ``motion`` is measured first where it is not known yet.
-    """
+    ``motion`` is measured first where it is not known yet; ``disagreement`` is what the half-set
+    control of the run wrote beside it.
+    """  # noqa: D205
     with reporting(session):
         if by not in COLOURS_BY:
             raise InputError(f"the backbone has no colours by {by!r}", cure=", ".join(COLOURS_BY))
-        if residue_trace(session) is None:
+        trace = residue_trace(session)
+        if trace is None:
             raise InputError("there is no atomic model", cure="Open a .pdb or .cif model.")
+        if by == "disagreement":
+            load_disagreement(trace, None if session.run is None else session.run.folder)
         session.backbone_colour = by
         if by == "motion" and session.residue_motion is None:
             measure_motion(session)

@@ -10,9 +10,10 @@ from typing import Any
 from cryoscope.data import InputError
 from cryoscope.session.forms import with_option
 from cryoscope.session.losses import LossRecorder
-from cryoscope.session.opening import end_runner, read_run, reporting, start_runner
+from cryoscope.session.opening import end_runner, reporting, start_runner
 from cryoscope.session.path_folder import NO_PATHS
 from cryoscope.session.records import RunStatus, RunView
+from cryoscope.session.run_history import read_run
 from cryoscope.session.runner import Command
 from cryoscope.session.shown import backbone_trace
 from cryoscope.session.state import Session, close_session
@@ -33,7 +34,7 @@ def choose_preset(session: Session, name: str) -> None:
                 structure=data.structure,
                 consensus_map=data.consensus_map,
             )
-            return {"config": replace(chosen, data=kept)}
+            return {"config": replace(chosen, data=kept), "config_base": None}
 
         session.revise(decide)
 
@@ -84,7 +85,8 @@ def resume_training(session: Session) -> None:
                 raise InputError("the run has just changed", cure="Try again.")
             if run.status is RunStatus.FINISHED:
                 raise InputError("the run is complete", cure="Start a new one to train longer.")
-            return {"run": replace(run, status=RunStatus.PREPARING, message="", ready=False)}
+            begun = replace(run, status=RunStatus.PREPARING, message="", ready=False, attached="")
+            return {"run": begun, "epoch_shown": None}
 
         session.revise(decide)
         session.pool.submit(
@@ -98,6 +100,7 @@ def resume_training(session: Session) -> None:
 
 def stop_training(session: Session) -> None:
     """Stop training after saving a checkpoint; the model goes on decoding."""
+    before = RunStatus.RUNNING if session.run is None else session.run.status
 
     def decide() -> dict[str, Any]:
         run = session.run
@@ -107,7 +110,16 @@ def stop_training(session: Session) -> None:
 
     with reporting(session):
         session.revise(decide)
-        _send(session, {"cmd": "stop"})
+        try:
+            _send(session, {"cmd": "stop"})
+        except InputError:  # another program trains, and its folder cannot be written
+            session.revise(lambda: {"run": session.run and replace(session.run, status=before)})
+            raise
+
+
+def checkpoint_training(session: Session) -> None:
+    """Have the state of training saved now, besides the checkpoints at regular times."""
+    _command(session, "checkpoint", (RunStatus.RUNNING, RunStatus.PAUSED))
 
 
 def cancel_job(session: Session, name: str) -> None:
@@ -162,7 +174,7 @@ def _claim(session: Session, out: Path | None) -> None:
     """Make the session's run a new one; nobody else can from here on."""
 
     def decide() -> dict[str, Any]:
-        if session.run is not None and session.run.status.active:
+        if session.run is not None and session.run.trains_here:
             raise InputError("a run is being trained already", cure="Stop it first.")
         problem, cure = _missing(session)
         if problem:
@@ -176,8 +188,8 @@ def _claim(session: Session, out: Path | None) -> None:
         run = RunView(
             folder, status=RunStatus.PREPARING, stage_text="starting", reference=reference
         )
-        nothing = dict.fromkeys(("latents", "embedding", "cursor_xy", "check"))
-        return {"run": run, **nothing, **NO_PATHS}
+        nothing = dict.fromkeys(("latents", "embedding", "cursor_xy", "check", "epoch_shown"))
+        return {"run": run, **nothing, **NO_PATHS, "associations": ()}
 
     session.revise(decide)
 

@@ -34,6 +34,9 @@ class Runner(Protocol):
     :data:`~cryoscope.training.events.TrainEvent`, in order, in a thread of the runner.
     """
 
+    #: Decode by the checkpoint of that step, which is kept; None: by the model as it is now.
+    checkpoint_step: int | None
+
     @property
     def events(self) -> SignalInstance:
         """Emits the events of the run."""
@@ -85,11 +88,12 @@ def decode_command(
     volume: bool,
     path: Path,
     box_size_px: int | None = None,
+    step: int | None = None,
 ) -> Command:
     """The command that asks for (states, d) latents ``z`` to be decoded into ``path``."""
-    box = {} if box_size_px is None else {"box_size_px": box_size_px}
+    wanted = {"box_size_px": box_size_px, "step": step}
     return {
-        **box,
+        **{name: value for name, value in wanted.items() if value is not None},
         "cmd": "decode",
         "request_id": request_id,
         "z": np.asarray(z, dtype=np.float64).tolist(),
@@ -106,6 +110,7 @@ class ObservedRunner:
     def __init__(self) -> None:
         self._status = RunStatus.IDLE
         self._ready = False
+        self.checkpoint_step: int | None = None
 
     @property
     def status(self) -> RunStatus:

@@ -19,6 +19,7 @@ from cryoscope.data import Trajectory, Volume
 from cryoscope.io.atomic import write_text_atomic
 from cryoscope.io.chimerax import write_series_script, write_states_script
 from cryoscope.io.movie import write_movie
+from cryoscope.io.mp4 import find_ffmpeg, write_mp4
 from cryoscope.io.mrc import write_volume
 from cryoscope.io.structures import write_trajectory
 from cryoscope.session.decoded_maps import StateDecoder, in_box
@@ -87,8 +88,8 @@ def write_path_series(
 
     states.csv (latents and the particles that support each state), state-NN.mrc, states.pdb (or
     ``structures_name``, .pdb or .cif) where the run has atoms, series.cxc for ChimeraX, and
-    movie.gif (seen along the beam and from the side). Progress is told of ``title``, by default
-    the name of the folder.
+    movie.gif (seen along the beam and from the side), with ffmpeg also movie.mp4. Progress is told
+    of ``title``, by default the name of the folder.
     """
     folder.mkdir(exist_ok=True)
     title = title or folder.name
@@ -107,7 +108,7 @@ def write_path_series(
     write_text_atomic(folder / "states.csv", "\n".join(lines) + "\n")
     level = common_level(small)
     write_series_script(
-        folder / "series.cxc", maps, level=level, structures=structures, movie="movie.mp4"
+        folder / "series.cxc", maps, level=level, structures=structures, movie="chimerax.mp4"
     )
     frames = []
     for number, volume in enumerate(small, start=1):
@@ -115,6 +116,8 @@ def write_path_series(
         frames.append(two_views(volume, level))
         progress(f"movie of {title}", number, len(small))
     write_movie(folder / "movie.gif", frames, frames_per_s=_MOVIE_FRAMES_PER_S)
+    if find_ffmpeg() is not None:
+        write_mp4(folder / "movie.mp4", frames, frames_per_s=_MOVIE_FRAMES_PER_S)
 
 
 def two_views(volume: Volume, level: float, colour: Colour = (86, 156, 214)) -> NDArray[np.uint8]:

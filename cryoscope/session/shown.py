@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,17 +16,23 @@ from cryoscope.session.records import ShownState
 
 STATES_LIMIT_BYTES = 8 * 1024**3
 # Rings per residue and vertices per ring; nobody sees so many in a large molecule.
-TUBE, LARGE_TUBE, LARGE_RESIDUES = (6, 8), (4, 6), 2000
+TUBE, LARGE_TUBE, LARGE_RESIDUES = (6, 8), (4, 6), 600
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedStates:
-    """What the worker answers: ``coords_A`` (states, n, 3), ``z`` (states, d), and maybe a map."""
+    """What the worker answers: ``coords_A`` (states, n, 3), ``z`` (states, d), and maybe a map.
+
+    ``full_box_px`` and ``preview_box_px`` are the boxes of the run's own maps and of quick ones;
+    0 where the worker does not say.
+    """
 
     coords_A: NDArray[np.float32]
     z: NDArray[np.float32]
     volume: NDArray[np.float32] | None
     voxel_size_A: float
+    full_box_px: int = 0
+    preview_box_px: int = 0
 
 
 def read_decoded(path: Path) -> DecodedStates:
@@ -45,6 +52,10 @@ def read_decoded(path: Path) -> DecodedStates:
             has_volume = "volume" in file.files
             volume = np.asarray(file["volume"], dtype=np.float32) if has_volume else None
             voxel_size_A = float(file["voxel_size_A"]) if has_volume else 0.0
+            boxes_px = [
+                int(file[name]) if name in file.files else 0
+                for name in ("full_box_px", "preview_box_px")
+            ]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(
             f"the decoded state cannot be read ({error})", file=path, cure="Ask for it again."
@@ -54,7 +65,7 @@ def read_decoded(path: Path) -> DecodedStates:
         raise InputError(
             "the decoded arrays do not belong together", file=path, cure="Ask for it again."
         )
-    return DecodedStates(coords_A, z, volume, voxel_size_A)
+    return DecodedStates(coords_A, z, volume, voxel_size_A, *boxes_px)
 
 
 def backbone_trace(structure: Structure, nucleotide: str = "P") -> Structure:
@@ -92,6 +103,7 @@ def shown_decoded(
     shown = ShownState(
         request_id, z, coords_A, moved_A, backbone, density, None, 0.0, provenance.label()
     )
+    shown = replace(shown, full_box_px=decoded.full_box_px, preview_box_px=decoded.preview_box_px)
     return with_level(shown, contour)
 
 
@@ -111,7 +123,8 @@ def with_density(shown: ShownState | None, density: Volume, contour: Contour) ->
         nothing, empty = np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.float32)
         shown = ShownState(0, empty, nothing, empty, _no_mesh(), None, None, 0.0, "")
     label = density.provenance.label()
-    return with_level(replace(shown, density=density, label=label), contour)
+    there = replace(shown, density=density, label=label, full_box_px=0, preview_box_px=0)
+    return with_level(there, contour)
 
 
 def with_level(shown: ShownState, contour: Contour) -> ShownState:
@@ -155,6 +168,32 @@ def _backbone(
     breaks = chain_breaks(reference.coords_A, reference.chain_id, reference.residue_id)
     moved_A = np.asarray(displacement_A(coords_A, reference.coords_A), dtype=np.float32)
     return _tube(coords_A, breaks, moved_A), moved_A
+
+
+def in_style(shown: ShownState, trace: Structure, style: str) -> ShownState:
+    """The state with its backbone as a ``tube`` (as it is) or a ``ribbon``."""
+    from cryoscope.analysis.backbone import chain_breaks
+    from cryoscope.analysis.ribbon import ribbon_mesh
+
+    if style != "ribbon":
+        return shown
+    breaks = chain_breaks(trace.coords_A, trace.chain_id, trace.residue_id)
+    # At rest, so that a ribbon keeps its helices while they bend.
+    kinds = _kinds(np.asarray(trace.coords_A, dtype=np.float64).tobytes(), breaks.tobytes())
+    samples, sides = TUBE if len(trace) <= LARGE_RESIDUES else LARGE_TUBE
+    mesh = ribbon_mesh(
+        shown.coords_A, breaks, kinds, values=shown.displacement_A, samples=samples, sides=sides
+    )
+    return replace(shown, backbone=mesh)
+
+
+@lru_cache(maxsize=4)
+def _kinds(coords_A: bytes, breaks: bytes) -> NDArray[np.int8]:
+    """The secondary structure of a trace that is drawn again and again."""
+    from cryoscope.analysis.secondary_structure import secondary_structure
+
+    coords = np.frombuffer(coords_A, dtype=np.float64).reshape(-1, 3)
+    return secondary_structure(coords, np.frombuffer(breaks, dtype=np.bool_))
 
 
 def _no_mesh() -> Mesh:

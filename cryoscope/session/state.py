@@ -22,7 +22,9 @@ from cryoscope.data import Embedding, InputError, Latents, Selection
 from cryoscope.session.decode import Decoder
 from cryoscope.session.history import History
 from cryoscope.session.jobs import JobPool
+from cryoscope.session.journal import Journal
 from cryoscope.session.latent_records import Covariate, LatentView
+from cryoscope.session.log_sources import LogSources
 from cryoscope.session.path_player import PathPlayer
 from cryoscope.session.process_runner import ProcessRunner
 from cryoscope.session.records import (
@@ -35,13 +37,20 @@ from cryoscope.session.records import (
     UndoState,
 )
 from cryoscope.session.runner import Runner
+from cryoscope.session.scene import KeptState, Scene
 from cryoscope.training.config import TrainConfig
 from cryoscope.training.presets import DEFAULT_PRESET, preset
 
 if TYPE_CHECKING:
+    from cryoscope.analysis.association import Association
     from cryoscope.data.trajectory_path import TrajectoryPath
     from cryoscope.session.check_records import Check
     from cryoscope.session.contours import Contour
+    from cryoscope.session.project_keeper import ProjectKeeper
+    from cryoscope.session.project_records import ProjectView, RecentProject
+    from cryoscope.session.run_clones import ConfigBase
+    from cryoscope.session.run_compare import Comparison
+    from cryoscope.session.run_epochs import EpochShown
 
 _log = logging.getLogger(__name__)
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -66,6 +75,7 @@ class SessionEvents(SignalGroup):
     iso_sigma = Signal(object)
     contours = Signal(object)
     check = Signal(object)
+    associations = Signal(object)
     jobs = Signal(object)
     notice = Signal(object)
     trajectories = Signal(object)
@@ -75,7 +85,15 @@ class SessionEvents(SignalGroup):
     marked_residue = Signal(object)
     backbone_colour = Signal(object)
     residue_motion = Signal(object)
+    kept_states = Signal(object)
+    scene = Signal(object)
     undo_state = Signal(object)
+    epoch_shown = Signal(object)
+    config_base = Signal(object)
+    comparison = Signal(object)
+    project = Signal(object)
+    recent_projects = Signal(object)
+    logged = Signal(object)
 
 
 class Session:
@@ -120,6 +138,8 @@ class Session:
         :func:`cryoscope.session.contours.contour_of`.
     check
         What the images of the selection that was reconstructed last say, or None.
+    associations
+        How closely axes of the latents follow viewing direction and defocus.
     trajectories, active_path, path_frame
         Named ways through latent space, the name of the one that is looked at ("" for none), and
         which of its states (from 0).
@@ -131,12 +151,26 @@ class Session:
         What the backbone is coloured by; see :mod:`cryoscope.session.residues`.
     residue_motion
         How far every residue moves over the states of the run, or None while it is not measured.
+    kept_states
+        States that stay in the 3-D view to be compared.
+    scene
+        How states are drawn there.
     jobs
         What goes on in the background.
     notice
         The last line for the user, or None.
     undo_state
         What undo and redo would do.
+    epoch_shown
+        The earlier epoch of the run that is looked at, or None for the newest.
+    config_base
+        The run that ``config`` was cloned from, or None where it came from a preset.
+    comparison
+        Runs beside each other, or None.
+    project, recent_projects
+        The open project, or None; and those that were open lately.
+    logged
+        Number of the last entry of ``journal``, which tells what has happened.
     """
 
     particles: ParticlesView | None
@@ -155,6 +189,7 @@ class Session:
     iso_sigma: float
     contours: Mapping[str, Contour]
     check: Check | None
+    associations: tuple[Association, ...]
     trajectories: tuple[TrajectoryPath, ...]
     active_path: str
     path_frame: int
@@ -162,9 +197,17 @@ class Session:
     marked_residue: int | None
     backbone_colour: str
     residue_motion: NDArray[np.float64] | None
+    kept_states: tuple[KeptState, ...]
+    scene: Scene
     jobs: tuple[JobView, ...]
     notice: Notice | None
     undo_state: UndoState
+    epoch_shown: EpochShown | None
+    config_base: ConfigBase | None
+    comparison: Comparison | None
+    project: ProjectView | None
+    recent_projects: tuple[RecentProject, ...]
+    logged: int
 
     def __init__(
         self, *, make_runner: Callable[[], Runner] = ProcessRunner, workers: int = 2
@@ -180,10 +223,13 @@ class Session:
         # The last UMAP and the latents that it is of: it takes long to make.
         self.kept_umap: tuple[Latents, Embedding] | None = None
         self.history = History()
+        self.keeper: ProjectKeeper | None = None
+        self.journal = Journal(self._note_logged)
         self.pool = JobPool(self._refresh_jobs, self.report, workers=workers)
         self.decoder = Decoder(self)
         self.player = PathPlayer(self)
         self.closed = False
+        self._log_sources = LogSources(self)
         _open_sessions.add(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -233,7 +279,9 @@ class Session:
 
     def notify(self, level: Literal["info", "warning", "error"], text: str) -> None:
         """Show the user one line."""
-        self.notice = Notice(level, " ".join(text.split()), time.time())
+        line = " ".join(text.split())
+        self.journal.add(level, line)
+        self.notice = Notice(level, line, time.time())
 
     def report(self, error: Exception) -> None:
         """Show an error as one line; unless it is the user's, its traceback goes to the log."""
@@ -246,6 +294,9 @@ class Session:
     def refresh_undo(self) -> None:
         """Bring :attr:`undo_state` up to date with the history."""
         self.revise(lambda: {"undo_state": self.history.state()})
+
+    def _note_logged(self, number: int) -> None:
+        self.revise(lambda: {"logged": number})
 
     def _refresh_jobs(self) -> None:
         self.revise(lambda: {"jobs": self.pool.views()})
@@ -287,6 +338,7 @@ def _initial_fields() -> dict[str, Any]:
         "iso_sigma": 3.0,
         "contours": {},
         "check": None,
+        "associations": (),
         "trajectories": (),
         "active_path": "",
         "path_frame": 0,
@@ -294,9 +346,17 @@ def _initial_fields() -> dict[str, Any]:
         "marked_residue": None,
         "backbone_colour": "displacement",
         "residue_motion": None,
+        "kept_states": (),
+        "scene": Scene(),
         "jobs": (),
         "notice": None,
         "undo_state": UndoState(),
+        "epoch_shown": None,
+        "config_base": None,
+        "comparison": None,
+        "project": None,
+        "recent_projects": (),
+        "logged": 0,
     }
 
 
@@ -311,10 +371,13 @@ def close_session(session: Session, timeout_s: float) -> None:
         session.closed = True
         runner = session.runner
     deadline_s = time.monotonic() + timeout_s
+    if session.keeper is not None:
+        session.keeper.close()
     session.decoder.close()
     if runner is not None:
         runner.shutdown(timeout_s)
     session.pool.close(max(0.5, deadline_s - time.monotonic()))
+    session._log_sources.close()
     # Last: a worker that cannot write what it was asked for would fail in its last moments.
     session.decoder.remove_files()
 

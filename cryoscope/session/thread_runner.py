@@ -87,7 +87,16 @@ class ThreadRunner(ObservedRunner):
         box_size_px: int | None = None,
     ) -> None:
         """Ask for (states, d) latents to be decoded into ``path``."""
-        self.send(decode_command(request_id, z, volume=volume, path=path, box_size_px=box_size_px))
+        self.send(
+            decode_command(
+                request_id,
+                z,
+                volume=volume,
+                path=path,
+                box_size_px=box_size_px,
+                step=self.checkpoint_step,
+            )
+        )
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Stop with a checkpoint and quit; a thread that does not is no longer waited for."""

@@ -115,14 +115,14 @@ def add_way_point(session: Session, name: str, xy: ArrayLike, place: int | None 
     at = np.array(xy, dtype=np.float64)
 
     def rework(path: TrajectoryPath, cloud: Cloud) -> TrajectoryPath:
-        row = cloud.row_at(at)
+        row, landed = cloud.row_at(at), cloud.landed(at)
         where = _shortest_detour(cloud.way_xy(path), at) if place is None else place
         where = min(max(where, 0), len(path.way_z))
         return replace(
             path,
             way_z=np.insert(path.way_z, where, cloud.z([row])[0], axis=0),
             way_rows=np.insert(path.way_rows, where, row),
-            way_xy=np.insert(path.way_xy, where, at, axis=0),
+            way_xy=np.insert(path.way_xy, where, landed, axis=0),
         )
 
     _rework(session, name, "add a way-point", rework)
@@ -136,7 +136,8 @@ def move_way_point(session: Session, name: str, number: int, xy: ArrayLike) -> N
         _check_number(path, number)
         row = cloud.row_at(at)
         way_z, rows, way_xy = path.way_z.copy(), path.way_rows.copy(), path.way_xy.copy()
-        way_z[number], rows[number], way_xy[number] = cloud.z([row])[0], row, at
+        way_z[number], rows[number] = cloud.z([row])[0], row
+        way_xy[number] = cloud.landed(at)
         return replace(path, way_z=way_z, way_rows=rows, way_xy=way_xy)
 
     _rework(session, name, "move a way-point", rework)

@@ -34,14 +34,25 @@ class TrainingSet:
         Factor of every image: +1 protein bright, -1 dark.
     device
         Where batches are wanted.
+    fills_gaps
+        Of a batch some of whose particles were seen before, only the others are looked at. Without,
+        the whole batch is: sums over as many particles round alike, so that a run that was resumed
+        continues with the same numbers.
     """
 
     def __init__(
-        self, particles: Particles, band: Band, contrast: int, device: torch.device
+        self,
+        particles: Particles,
+        band: Band,
+        contrast: int,
+        device: torch.device,
+        *,
+        fills_gaps: bool = False,
     ) -> None:
         assert particles.poses is not None
         self._images, self._band = particles.images, band
         self._contrast, self._device = float(contrast), device
+        self._fills_gaps = fills_gaps
         self._rotation = torch.as_tensor(
             np.asarray(particles.poses.rotation, dtype=np.float32), device=device
         )
@@ -79,19 +90,29 @@ class TrainingSet:
             ctf=self._ctf.take(where),
             index=where,
         )
-        kept = None if self._kept is None else self._kept.get(index, where)
+        if self._kept is None:
+            return replace(batch, coefficients=self._coefficients(index))
+        fresh = np.flatnonzero(~self._kept.seen(index))
+        if len(fresh) == len(index) or (len(fresh) > 0 and not self._fills_gaps):
+            made = self._made(batch, index)
+            self._kept.put(index, where, made)
+        else:
+            if len(fresh) > 0:
+                rows = torch.as_tensor(fresh, device=self._device)
+                some = self._made(_some(batch, rows), index[fresh])
+                self._kept.put(index[fresh], where[rows], some)
+            made = self._kept.get(where)
         if self._digest is None:
-            (coefficients,) = kept or (self._coefficients(index),)
-            if self._kept is not None and kept is None:
-                self._kept.put(index, where, (coefficients,))
-            return replace(batch, coefficients=coefficients)
-        if kept is None:
-            digest = self._digest(replace(batch, coefficients=self._coefficients(index)))
-            kept = _tensors(digest)
-            assert self._kept is not None
-            self._kept.put(index, where, kept)
-        matched, power, total, looked = kept
+            return replace(batch, coefficients=made[0])
+        matched, power, total, looked = made
         return replace(batch, digest=Digest(MatchedData(matched, power, total), looked))
+
+    def _made(self, batch: Batch, index: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """What is kept of the particles at ``index``: their digest, or their coefficients."""
+        coefficients = self._coefficients(index)
+        if self._digest is None:
+            return (coefficients,)
+        return _tensors(self._digest(replace(batch, coefficients=coefficients)))
 
     def _coefficients(self, index: NDArray[np.int64]) -> Tensor:
         images = torch.as_tensor(self._images.read(index)).to(self._device)
@@ -111,10 +132,12 @@ class Kept:
         self._seen = np.zeros(count, dtype=bool)
         self._tensors: tuple[Tensor, ...] = ()
 
-    def get(self, index: NDArray[np.int64], where: Tensor) -> tuple[Tensor, ...] | None:
-        """What was put for the particles at ``index``; None unless all of them were seen."""
-        if not self._seen[index].all():
-            return None
+    def seen(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether anything was put for each of the particles at ``index``."""
+        return self._seen[index]
+
+    def get(self, where: Tensor) -> tuple[Tensor, ...]:
+        """What was put for particles, all of which were seen."""
         return tuple(part[where] for part in self._tensors)
 
     def put(self, index: NDArray[np.int64], where: Tensor, parts: tuple[Tensor, ...]) -> None:
@@ -125,6 +148,18 @@ class Kept:
         for kept, part in zip(self._tensors, parts, strict=True):
             kept[where] = part
         self._seen[index] = True
+
+
+def _some(batch: Batch, rows: Tensor) -> Batch:
+    """The particles at ``rows`` of a batch, without their images."""
+    assert batch.index is not None
+    return Batch(
+        coefficients=batch.coefficients[rows],
+        rotation=batch.rotation[rows],
+        shift_A=batch.shift_A[rows],
+        ctf=batch.ctf.take(rows),
+        index=batch.index[rows],
+    )
 
 
 def _tensors(digest: Digest) -> tuple[Tensor, ...]:
@@ -144,12 +179,22 @@ def encode_set(
     rows: NDArray[np.int64] | None = None,
     chunk: int = 1024,
 ) -> Posterior:
-    """Posteriors of the particles at ``rows`` (None: all), in that order, in CPU memory."""
+    """Posteriors of the particles at ``rows`` (None: all), in that order, in CPU memory.
+
+    Where ``chunk`` particles at once are too many for the memory of the GPU, fewer are taken.
+    """
     index = np.arange(len(data)) if rows is None else rows
-    found = [
-        model.encode(data.batch(index[start : start + chunk]))
-        for start in range(0, len(index), chunk)
-    ]
+    found: list[Posterior] = []
+    start = 0
+    while start < len(index):
+        try:
+            found.append(model.encode(data.batch(index[start : start + chunk])))
+            start += chunk
+            continue
+        except torch.OutOfMemoryError:
+            if chunk == 1:
+                raise
+        chunk = max(1, chunk // 2)
 
     def joined(parts: list[Tensor | None]) -> Tensor | None:
         known = [part.cpu() for part in parts if part is not None]

@@ -105,6 +105,20 @@ class DataConfig:
         default="",
         description="Folder of the particle cache; empty = cryoscope-cache beside the particles",
     )
+    cache_float16: bool = Field(
+        default=False,
+        description="Keep the particle cache in 16 bits a pixel: half the disk space, values "
+        "rounded to one part in 2,000",
+    )
+    image_folder: str = Field(
+        default="", description="A further folder to look for the image stacks in"
+    )
+    class_number: int = Field(
+        default=-1,
+        ge=-1,
+        description="cryoSPARC particles aligned to several classes (heterogeneous refinement): "
+        "take the poses of this class; -1 = the file has one alignment",
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -143,6 +157,9 @@ class LossConfig:
     )
     mode_prior_weight: float = Field(
         default=0.0, ge=0, description="Weight of (mode coefficient x eigenvalue)^2"
+    )
+    segment_prior_weight: float = Field(
+        default=0.0, ge=0, description="Weight of the prior that keeps soft segments equally long"
     )
     restraints: tuple[RestraintConfig, ...] = Field(default=(), description="Pair potentials")
 
@@ -217,6 +234,12 @@ class TrainConfig:
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(default=0, ge=0, description="CPU threads of the trainer; 0 = chosen")
     checkpoint_s: float = Field(default=60.0, gt=0, description="Seconds between checkpoints")
+    kept_checkpoints: int = Field(
+        default=2,
+        ge=1,
+        description="How many checkpoints are kept, newest first: the epochs whose states can be "
+        "decoded again later",
+    )
     live_s: float = Field(
         default=2.0, gt=0, description="Seconds between refreshes of the live latents"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cryoscope.io.run_folder import RunFolder
 from cryoscope.io.structures import read_structure
 from cryoscope.models.back_mapping import BackMapping
 from cryoscope.models.coarse_grain import Beads, beads_for
-from cryoscope.models.interfaces import HeterogeneityModel
+from cryoscope.models.interfaces import HeterogeneityModel, Interruptible
 from cryoscope.models.registry import make_model, needs_structure
 from cryoscope.physics.fourier import make_band
 from cryoscope.training.checkpoints import unpack_model
@@ -138,7 +138,12 @@ class Decoder:
         return np.concatenate([source.model.anchors(part).cpu().numpy() for part in states])
 
     @torch.no_grad()
-    def volume(self, z: NDArray[np.floating], box_size_px: int = 0) -> Volume:
+    def volume(
+        self,
+        z: NDArray[np.floating],
+        box_size_px: int = 0,
+        check: Callable[[], None] | None = None,
+    ) -> Volume:
         """The map of one state (d,); errors as of :meth:`coords_A`.
 
         Parameters
@@ -146,8 +151,12 @@ class Decoder:
         box_size_px
             Box of the map, as wide as the training box in A: smaller ones are coarser and quicker;
             0 = the training box.
+        check
+            Called now and then while a large map is made; it may raise to leave it.
         """
         density = self.model.decode(self._states(z)[:1])
+        if check is not None and isinstance(density, Interruptible):
+            density.check = check
         box_px = box_size_px or self.optics.box_size_px
         voxel_A = self.optics.pixel_size_A * self.optics.box_size_px / box_px
         values = density.voxelize(box_px, voxel_A)
@@ -173,8 +182,10 @@ class Decoder:
         return torch.as_tensor(rows, device=self.model.reference_A.device)
 
 
-def load_decoder(run_path: str | Path) -> Decoder:
+def load_decoder(run_path: str | Path, step: int | None = None) -> Decoder:
     """The decoder of a run's newest checkpoint, ours or cryoDRGN's; needs none of the particles.
+
+    With ``step`` that of an earlier checkpoint; in runs of cryoDRGN it is the epoch.
 
     Raises
     ------
@@ -184,7 +195,7 @@ def load_decoder(run_path: str | Path) -> Decoder:
     if CryodrgnRun.is_one(run_path):
         from cryoscope.training.cryodrgn_model import load_cryodrgn_decoder
 
-        return load_cryodrgn_decoder(run_path)
+        return load_cryodrgn_decoder(run_path, step)
     run = RunFolder.open(run_path)
     config: TrainConfig = config_from_json(run.config(), file=str(run.path / "config.json"))
     beads = _beads(run, config)
@@ -192,7 +203,7 @@ def load_decoder(run_path: str | Path) -> Decoder:
     # The low-pass that was trained with, which the settings may have left to be found.
     low_pass_A = float(run.info().get("low_pass_A", config.data.low_pass_A))
     band = make_band(optics.box_size_px, optics.pixel_size_A, low_pass_A, with_dc=False)
-    arrays, meta = run.load_checkpoint()
+    arrays, meta = run.load_checkpoint(step)
     model = make_model(config.model, beads, band, torch.ones(len(band)), config)
     unpack_model(arrays, model, str(run.path))
     model.eval()

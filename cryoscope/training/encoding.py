@@ -21,8 +21,8 @@ from cryoscope.training.config import TrainConfig, config_from_json
 from cryoscope.training.decoding import Decoder
 from cryoscope.training.given_latents import start_latents
 from cryoscope.training.prepare import Prepared, prepare
+from cryoscope.training.starting import choose_device, set_threads
 from cryoscope.training.subsets import training_rows
-from cryoscope.training.trainer import choose_device, set_threads
 
 _CHUNK = 256
 

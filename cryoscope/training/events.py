@@ -46,7 +46,9 @@ class StepDone:
     """Means over the steps since the last such event.
 
     ``losses`` holds the named terms (``data``, ``kl``, ``bonds``...) and ``total``; ``motion_A`` is
-    the RMS deformation of the batch.
+    the RMS deformation of the batch; ``viewing_share`` (0 to 1) is what decoding for a window and
+    refreshing the live latents took of the time. ``remark`` says in a sentence what has changed,
+    for instance that a batch is taken in parts from now on; empty for nothing.
     """
 
     step: int
@@ -55,6 +57,8 @@ class StepDone:
     motion_A: float
     images_per_s: float
     seconds_left: float
+    viewing_share: float = 0.0
+    remark: str = ""
     kind: Literal["step_done"] = "step_done"
 
 
@@ -124,6 +128,10 @@ class Decoded:
     request_id: int
     path: str
     kind: Literal["decoded"] = "decoded"
+
+
+#: Message of a request that was left because whoever asked has moved on: nothing went wrong.
+FORGOTTEN = "no longer asked for"
 
 
 @dataclass(frozen=True)

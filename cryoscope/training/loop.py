@@ -6,17 +6,22 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from cryoscope.data import InputError, Latents
 from cryoscope.io.run_folder import RunFolder
+from cryoscope.models.heads import Posterior
 from cryoscope.models.interfaces import HeterogeneityModel
 from cryoscope.training.batches import TrainingSet, encode_set, epoch_order, to_latents
 from cryoscope.training.checkpoints import pack_state, unpack_state
 from cryoscope.training.config import TrainConfig
+from cryoscope.training.distributed import ALONE, Team
 from cryoscope.training.events import (
     CheckpointSaved,
     LatentsReady,
@@ -24,6 +29,7 @@ from cryoscope.training.events import (
     StepDone,
     TrainEvent,
 )
+from cryoscope.training.gradients import BatchGradients
 from cryoscope.training.optimisers import make_optimiser
 from cryoscope.training.phases import MAIN, PhasePlan
 from cryoscope.training.prepare import Prepared
@@ -31,6 +37,8 @@ from cryoscope.training.prepare import Prepared
 #: Encoding a batch takes about this share of a step; all particles are encoded at a checkpoint
 #: where that takes less than a share of the time between checkpoints, or next to no time.
 ENCODING_PER_STEP, ENCODING_SHARE, QUICK_S = 0.3, 0.05, 2.0
+#: A step that took longer than this, and than so many usual ones, was slept through.
+SLEPT_S, SLEPT_STEPS = 120.0, 50
 
 
 class Diverged(InputError):
@@ -46,11 +54,14 @@ class Loop:
         prepared: Prepared,
         model: HeterogeneityModel,
         device: torch.device,
+        team: Team = ALONE,
     ) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.team = config, device, team
         self.prepared, self.model = prepared, model.to(device)
         band = prepared.band.to(device)
-        self.data = TrainingSet(prepared.particles, band, prepared.contrast, device)
+        self.data = TrainingSet(
+            prepared.particles, band, prepared.contrast, device, fills_gaps=team.size > 1
+        )
         if (digest := getattr(self.model, "digest", None)) is not None:
             self.data.keep_digests(digest)
         self.generator = torch.Generator(device="cpu").manual_seed(config.seed)
@@ -62,12 +73,16 @@ class Loop:
         self.step, self.trained_s = 0, 0.0
         self.unreported = 0
         self._skipped: list[str] = []
+        self._remarks: list[str] = []
         self._sums: dict[str, torch.Tensor] = {}
         self._motion_A2 = torch.zeros((), device=device)
         self._diverged_at = torch.full((), -1, device=device)
         self._report_s = 0.0
         self._order = (-1, np.zeros(0, dtype=np.int64))
         self.latents = np.full((len(self.data), self.model.latent_dim), np.nan, dtype=np.float32)
+        self._gradients = BatchGradients(
+            self.model, self.data, self.generator, self._total_cost, team
+        )
         self._warm_up()
         self.model.train()
 
@@ -105,28 +120,32 @@ class Loop:
         return self.fraction >= 1.0
 
     def advance(self) -> None:
-        """One optimiser step."""
-        begin = time.perf_counter()
-        index = self._next_index()
+        """One optimiser step, taken by all processes of the team."""
+        begin, parts = time.perf_counter(), self._gradients.parts
+        self.team.announce("advance", self.trained_s)
+        index = self._index_of(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate() * group["rate"]
-        batch = self.data.batch(index)
-        losses = self.model.losses(batch, self.generator, self.phases.kind)
-        means = {name: term.mean() for name, term in losses.terms.items()}
-        costs = {**means, "kl": self._kl_cost(means["kl"])} if "kl" in means else means
-        total = torch.stack(list(costs.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        found = self._gradients.find(index, self.phases.kind)
         if self.config.optimiser.gradient_clip > 0:
             torch.nn.utils.clip_grad_norm_(
                 self.model.parameters(), self.config.optimiser.gradient_clip
             )
         self.optimiser.step()
-        self.latents[index] = losses.posterior.mean.detach().cpu().numpy()
-        self._add(means, total, losses.motion_A2)
+        self.latents[index] = found.z.cpu().numpy()
+        self._add(found.means, found.total, found.motion_A2)
         self.step += 1
-        self._end_phase(losses.motion_A2)
-        seconds = time.perf_counter() - begin
+        self._end_phase(found.motion_A2)
+        if self._gradients.parts > parts:
+            self._remarks.append(_memory_remark(len(index), self._gradients.parts))
+        self._count_time(time.perf_counter() - begin)
+
+    def _count_time(self, seconds: float) -> None:
+        """Add a step to the time trained; the clock of some systems goes on while they sleep."""
+        usual_s = self.trained_s / max(self.step - 1, 1)
+        if self.step > 1 and seconds > max(SLEPT_S, SLEPT_STEPS * usual_s):
+            seconds = usual_s
         self.trained_s += seconds
         self._report_s += seconds
 
@@ -156,8 +175,9 @@ class Loop:
             motion_A=math.sqrt(float(self._motion_A2) / self.unreported),
             images_per_s=rate,
             seconds_left=self._seconds_left(),
+            remark=" ".join(self._remarks),
         )
-        self._sums, self.unreported, self._report_s = {}, 0, 0.0
+        self._sums, self.unreported, self._report_s, self._remarks = {}, 0, 0.0, []
         self._motion_A2.zero_()
         return event
 
@@ -231,7 +251,7 @@ class Loop:
             yield self.save_live(run)
         arrays = pack_state(self.model, self.optimiser, self.generator)
         meta = {"trained_s": self.trained_s, "epoch": self.epoch, **self.phases.state()}
-        path = run.save_checkpoint(self.step, arrays, meta)
+        path = run.save_checkpoint(self.step, arrays, meta, self.config.kept_checkpoints)
         yield CheckpointSaved(str(path), self.step)
 
     def _encoding_is_quick(self) -> bool:
@@ -252,13 +272,32 @@ class Loop:
             if saved.shape == self.latents.shape:
                 self.latents = np.array(saved)
 
-    def encode_all(self) -> Latents:
-        """Latents of all particles by the model as it is now."""
-        posterior = encode_set(self.model, self.data)
-        return to_latents(posterior, self.prepared.particles.uid, epoch=self.epoch)
+    def synchronise(self) -> None:
+        """Give every process of the team the first one's state, down to the random numbers."""
+        if self.team.size == 1:
+            return
+        self.team.copy_from_first(cast(nn.Module, self.model))
+        state = None
+        if self.team.leads:
+            arrays = pack_state(self.model, self.optimiser, self.generator)
+            state = (arrays, self.step, self.trained_s, self.phases.state())
+        arrays, self.step, self.trained_s, phases = self.team.from_first(state)
+        unpack_state(arrays, self.model, self.optimiser, self.generator, "the first process")
+        self.phases.restore(phases)
 
-    def _next_index(self) -> np.ndarray:
-        return self._index_of(self.step)
+    def encode_all(self) -> Latents:
+        """Latents of all particles by the model as it is now, found by all of the team."""
+        self.team.announce("encode", self.trained_s)
+        rows = self.team.rows(len(self.data))
+        self.model.eval()
+        found = encode_set(self.model, self.data, rows)
+        self.model.train()
+        if rows is not None:
+            together = partial(self.team.assembled, rows, count=len(self.data))
+            log_var = None if found.log_var is None else together(found.log_var)
+            shift_A = None if found.shift_A is None else together(found.shift_A)
+            found = Posterior(together(found.mean), log_var, shift_A)
+        return to_latents(found, self.prepared.particles.uid, epoch=self.epoch)
 
     def _index_of(self, step: int) -> np.ndarray:
         """The particles in the batch of a step."""
@@ -275,6 +314,10 @@ class Loop:
         cosine = 0.5 * (1 + math.cos(math.pi * self.fraction))
         span = settings.learning_rate - settings.final_learning_rate
         return rise * (settings.final_learning_rate + span * cosine)
+
+    def _total_cost(self, means: dict[str, torch.Tensor]) -> torch.Tensor:
+        costs = {**means, "kl": self._kl_cost(means["kl"])} if "kl" in means else means
+        return torch.stack(list(costs.values())).sum()
 
     def _kl_cost(self, kl: torch.Tensor) -> torch.Tensor:
         """What the mean divergence costs; with a target, how far it is from that (cryoDRGN)."""
@@ -300,3 +343,12 @@ class Loop:
             return max(0.0, 60 * self.config.optimiser.minutes - self.trained_s)
         done = max(self.fraction, 1e-9)
         return self.trained_s * (1 - done) / done
+
+
+def _memory_remark(batch_size: int, parts: int) -> str:
+    """What is said when a batch did not fit into the memory of the GPU."""
+    return (
+        f"The GPU has too little memory for {batch_size} images at once: from now on every batch "
+        f"is taken in {parts} parts of {math.ceil(batch_size / parts)}, which is slower and learns "
+        "the same. A smaller optimiser.batch_size or data.box_size_px needs less."
+    )

@@ -172,9 +172,10 @@ class DeformerConfig:
     learn_reference: bool = Field(
         default=False, description="Learn the reference itself: one offset per bead for all images"
     )
-    kind: Literal["offset-mlp", "modes", "none"] = Field(
+    kind: Literal["offset-mlp", "field", "modes", "none"] = Field(
         default="offset-mlp",
-        description="One offset per bead by a network, normal modes alone, or nothing",
+        description="One offset per bead by a network, by a smooth field asked at the bead's place "
+        "(DynaMight), normal modes alone, or nothing",
     )
     modes: int = Field(
         default=32,
@@ -195,6 +196,9 @@ class DeformerConfig:
     segments: int = Field(
         default=0, ge=0, description="Rigid segments of equal length along the chain; 0 = none"
     )
+    soft_segments: bool = Field(
+        default=False, description="Learn where the segments end (cryoSPHERE)"
+    )
     rigid_motion: bool = Field(
         default=False, description="One rotation and translation of the whole per state"
     )
@@ -202,13 +206,17 @@ class DeformerConfig:
         default=False, description="Project out net translation and rotation of the deformation"
     )
     widths: Widths = Field(default=(256, 512), description="Hidden widths")
-    activation: Literal["relu", "silu"] = Field(default="relu", description="Between the layers")
+    activation: Literal["relu", "silu", "elu"] = Field(
+        default="relu", description="Between the layers"
+    )
     residual: bool = Field(default=False, description="Residual links between equal widths")
 
     @model_validator(mode="after")
     def _modes_need_a_number(self) -> Self:
         if self.kind == "modes" and self.modes == 0:
             raise ValueError("normal modes alone need at least one mode")
+        if self.soft_segments and self.segments == 0:
+            raise ValueError("soft segments need a number of segments")
         return self
 
 

@@ -13,8 +13,12 @@ from torch import Tensor
 
 from cryoscope.data import InputError, Optics, Particles
 from cryoscope.io.mrc import read_volume
-from cryoscope.io.particle_cache import CacheSpec, cached_particles, open_or_build_cache
-from cryoscope.io.particles_file import read_any
+from cryoscope.io.particle_cache import (
+    CacheEstimate,
+    CacheSpec,
+    cached_particles,
+    open_or_build_cache,
+)
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.densities import make_density_shape
 from cryoscope.models.registry import needs_structure
@@ -28,6 +32,7 @@ from cryoscope.training.consensus import (
     training_box_px,
 )
 from cryoscope.training.given_latents import given_latents
+from cryoscope.training.given_particles import read_given_particles
 from cryoscope.training.reference import Reference, read_reference
 from cryoscope.training.statistics import contrast_by_map, detect_contrast, noise_power
 from cryoscope.training.subsets import training_rows, with_noise_images
@@ -111,7 +116,7 @@ def prepare(
     """
     star = _named(config)
     progress("reading the particle table", 0, 1)
-    original = read_any(star)
+    original = read_given_particles(config.data)
     if original.poses is None:
         raise InputError(
             "the particles have no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi; in a .cs file "
@@ -128,13 +133,22 @@ def prepare(
         box_size_px=_training_box_px(config, original, star, low_pass_A),
         particle_radius_A=_radius_A(config, reference, original),
         contrast=1,
+        float16=config.data.cache_float16,
     )
     folder = Path(config.data.cache_dir or star.parent / "cryoscope-cache")
+    stage = "preparing particles"
+
+    def announce(estimate: CacheEstimate) -> None:
+        nonlocal stage
+        stage = f"preparing particles (cache of {estimate.words()})"
+        progress(stage, 0, len(original))
+
     cached = open_or_build_cache(
         original,
         spec,
         folder,
-        progress=lambda done, total: progress("preparing particles", done, total),
+        announce=announce,
+        progress=lambda done, total: progress(stage, done, total),
         should_stop=should_stop,
     )
     particles = cached_particles(original, cached)

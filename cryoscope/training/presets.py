@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from cryoscope.data import InputError
-from cryoscope.training.config import BeadConfig, LossConfig, RestraintConfig, TrainConfig
+from cryoscope.io import extensions
+from cryoscope.models.extensions import model_extensions
+from cryoscope.training.config import (
+    BeadConfig,
+    LossConfig,
+    RestraintConfig,
+    TrainConfig,
+    config_from_json,
+)
 from cryoscope.training.published_presets import PUBLISHED
 from cryoscope.training.volume_presets import VOLUME_PRESETS
 
@@ -43,8 +51,8 @@ _PRESETS: dict[str, tuple[str, TrainConfig]] = {
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of the presets, the default first."""
-    return tuple(_PRESETS)
+    """Names of the presets, the default first and those of other distributions last."""
+    return (*_PRESETS, *_of_extensions())
 
 
 def preset_summary(name: str) -> str:
@@ -64,8 +72,31 @@ def preset(name: str) -> TrainConfig:
 
 
 def _find(name: str) -> tuple[str, TrainConfig]:
-    if name not in _PRESETS:
+    if name in _PRESETS:
+        return _PRESETS[name]
+    if name not in _of_extensions():
         raise InputError(
-            f"there is no preset {name!r}", cure=f"Choose one of: {', '.join(_PRESETS)}"
+            f"there is no preset {name!r}", cure=f"Choose one of: {', '.join(preset_names())}"
         )
-    return _PRESETS[name]
+    return _of_extensions()[name]
+
+
+def _of_extensions() -> dict[str, tuple[str, TrainConfig]]:
+    """Presets of models that other distributions bring; one that is wrong is noted and skipped."""
+    found: dict[str, tuple[str, TrainConfig]] = {}
+    for model, extension in model_extensions().items():
+        for name, one in extension.presets.items():
+            settings = {**one.settings, "model": model, "preset": name}
+            try:
+                if name in _PRESETS or name in found:
+                    raise InputError(f"there is a preset {name!r} already")
+                found[name] = (str(one.summary), config_from_json(settings))
+            except InputError as error:
+                _note(model, f"preset {name!r}: {error}")
+    return found
+
+
+def _note(model: str, problem: str) -> None:
+    for one in extensions.installed(extensions.MODELS):
+        if one.name == model:
+            extensions.report_broken(one, problem)

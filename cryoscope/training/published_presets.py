@@ -208,6 +208,66 @@ NMA_RIGID = replace(
     loss=replace(CRYOSTAR_CODE.loss, restraints=()),
 )
 
+# DynaMight on an atomic model instead of on pseudo-atoms of a map: beads of backbone and side
+# chain, a smooth field, springs between neighbours (1.5 times their mean distance) that weigh 0.9
+# times as much as the data by their gradients. Its KL of 0.01 / D^2 against the mean over the
+# pixels is 0.01 against their sum; its weights by residual spectrum are here the noise's. Its
+# encoder sees images pooled by two; here they are phase-flipped, as large as the training box.
+DYNAMIGHT = TrainConfig(
+    preset="dynamight",
+    beads=BeadConfig(
+        coarse_grain="CA+SC",
+        amplitude="electrons",
+        width="fixed",
+        sigma_A=2.0,
+        b_factor_A2=0.0,
+        learn_blur=False,
+        learn_width="type",
+        learn_amplitude="tied",
+    ),
+    encoder=EncoderConfig(kind="image-mlp", widths=(256, 128)),
+    latent=LatentConfig(dim=6, kind="gaussian"),
+    deformer=DeformerConfig(kind="field", modes=0, widths=(32,) * 8, activation="elu"),
+    loss=LossConfig(
+        data="likelihood",
+        kl_weight=0.01,
+        kl_warmup_steps=0,
+        restraints=(
+            RestraintConfig(
+                pairs="elastic",
+                weight=0.9,
+                schedule="gradient-ratio",
+                cutoff_A=5.7,
+                reduce="mean",
+            ),
+            RestraintConfig(pairs="repulsion", shape="repulsive", weight=0.01, cutoff_A=2.5),
+        ),
+    ),
+    optimiser=_constant("adam", 1e-3, 128, 100),
+    phases=(PhaseConfig(kind="warm-up", epochs=3),),
+)
+
+# cryoSPHERE: as cryoSTAR in what it sees and compares; its segments' distributions are points here.
+CRYOSPHERE = replace(
+    CRYOSTAR,
+    preset="cryosphere",
+    encoder=EncoderConfig(kind="image-mlp", input="raw", widths=(512, 256, 64, 64)),
+    deformer=DeformerConfig(
+        kind="none", segments=20, soft_segments=True, widths=(64, 64, 256, 512)
+    ),
+    loss=replace(
+        CRYOSTAR.loss,
+        segment_prior_weight=0.01,
+        restraints=(
+            replace(_CRYOSTAR_BONDS, weight=0.1),
+            RestraintConfig(
+                pairs="clash", shape="repulsive", weight=0.1, cutoff_A=4.0, reduce="mean"
+            ),
+        ),
+    ),
+    optimiser=_constant("adam", 3e-5, 128, 150),
+)
+
 PUBLISHED: dict[str, tuple[str, TrainConfig]] = {
     "cryostar": (
         "cryoSTAR (Li et al. 2024), as in the paper: one bead per residue, elastic network whose "
@@ -242,5 +302,15 @@ PUBLISHED: dict[str, tuple[str, TrainConfig]] = {
     "cryofold-het": (
         "Cryofold (Zhong et al. 2021) for a motion: two beads per residue, 1-D latent.",
         CRYOFOLD_HET,
+    ),
+    "dynamight": (
+        "DynaMight (Schwab et al. 2024) on an atomic model: a smooth field moves two beads per "
+        "residue, held by springs between neighbours.",
+        DYNAMIGHT,
+    ),
+    "cryosphere": (
+        "cryoSPHERE (Ducrocq et al. 2025): rigid segments of the chain, whose ends are learned, "
+        "turn and shift.",
+        CRYOSPHERE,
     ),
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,19 +14,32 @@ import torch
 from cryoscope.io.atomic import require_free, write_text_atomic
 from cryoscope.io.particle_cache import CachingStopped
 from cryoscope.io.run_folder import RunFolder
+from cryoscope.io.run_requests import take_requests
 from cryoscope.models.interfaces import HeterogeneityModel
-from cryoscope.models.registry import make_model
-from cryoscope.physics.devices import named_device
 from cryoscope.training.config import TrainConfig, config_from_json, config_to_json
 from cryoscope.training.decoding import Decoder, atomic_decoder
-from cryoscope.training.events import Progress, RunFinished, TrainEvent, event_to_json
-from cryoscope.training.given_latents import start_latents
+from cryoscope.training.device_faults import explained_device_faults
+from cryoscope.training.distributed import ALONE, Team
+from cryoscope.training.events import (
+    Paused,
+    Progress,
+    Resumed,
+    RunFinished,
+    StepDone,
+    TrainEvent,
+    event_to_json,
+)
+from cryoscope.training.follower import follow, meet
 from cryoscope.training.loop import Diverged, Loop
 from cryoscope.training.prepare import Prepared, prepare
 from cryoscope.training.progress import with_progress
+from cryoscope.training.starting import choose_device, start_model
+from cryoscope.training.viewing import ViewingTime
 
 #: Seconds between two StepDone events.
 REPORT_S = 0.25
+#: Seconds between two looks at what others ask of the run, and between two during a pause.
+LOOK_S, PAUSED_LOOK_S = 0.25, 0.05
 
 
 class Trainer:
@@ -39,11 +54,22 @@ class Trainer:
     resume
         Continue from the newest checkpoint.
     between_steps
-        Called after every step, in the training thread: pauses by not returning.
+        Called after every step, in the training thread.
+    team
+        The processes that train together; all but the first write nothing and say little.
+    idle
+        Called again and again during a pause, with the seconds it may take.
+
+    Attributes
+    ----------
+    viewing
+        To be told of time spent on decoding for a window.
 
     Notes
     -----
-    ``events()`` may be iterated once. ``stop()`` may be called from any thread.
+    ``events()`` may be iterated once. ``pause()``, ``go_on()``, ``checkpoint()`` and ``stop()`` may
+    be called from any thread; other programs ask for them by files in the run folder
+    (:mod:`cryoscope.io.run_requests`).
     """
 
     def __init__(
@@ -53,12 +79,24 @@ class Trainer:
         *,
         resume: bool = False,
         between_steps: Callable[[], None] = lambda: None,
+        team: Team = ALONE,
+        idle: Callable[[float], None] = time.sleep,
     ) -> None:
         self.config, self.run_path, self.resume = config, Path(run_path), resume
-        self.between_steps = between_steps
+        self.between_steps, self.idle, self.team = between_steps, idle, team
+        self.viewing = ViewingTime()
         self.decoder: Decoder | None = None
         self.step = 0
-        self._stop = self._checkpoint_now = False
+        self._stop = self._checkpoint_now = self._paused = False
+        self._look_due_s = 0.0
+
+    def pause(self) -> None:
+        """Wait after this step until :meth:`go_on` or :meth:`stop`."""
+        self._paused = True
+
+    def go_on(self) -> None:
+        """Go on after a pause."""
+        self._paused = False
 
     def stop(self) -> None:
         """Finish the step, save a checkpoint and end."""
@@ -76,6 +114,13 @@ class Trainer:
         InputError
             For input that cannot be trained on.
         """
+        with self.team, explained_device_faults():
+            if self.team.size > 1:
+                self.team.connect(self.config.device)
+            yield from self._lead() if self.team.leads else follow(self.team)
+
+    def _lead(self) -> Iterator[TrainEvent]:
+        """The run of a process that writes: the only one, or the first of several."""
         with ExitStack() as stack:
             if self.resume:
                 run = RunFolder.open(self.run_path)
@@ -83,7 +128,7 @@ class Trainer:
                 stack.enter_context(run.lock())
             else:
                 RunFolder.check_unused(self.run_path)
-            device = choose_device(self.config.device)
+            device = choose_device(self.team.device_name(self.config.device))
             try:
                 prepared = yield from with_progress(
                     lambda progress: prepare(
@@ -94,7 +139,8 @@ class Trainer:
                 yield RunFinished(0, "stopped")
                 return
             # Before the run folder is made: settings that fit no model leave none.
-            model = self._model(prepared, device)
+            threads = self.team.threads(self.config.threads)
+            model = start_model(self.config, prepared, device, threads)
             if not self.resume:
                 run = _new_run(self.run_path, self.config, prepared, model)
                 stack.enter_context(run.lock())
@@ -103,33 +149,23 @@ class Trainer:
             if prepared.reference is not None and not run.reference_path.is_file():
                 run.write_reference(prepared.reference.structure)
             stack.callback(run.close)
+            self.team.tell_prepared(json.dumps(config_to_json(self.config)))
+            take_requests(run.path)  # they were meant for an earlier trainer
             for event in self._train(run, prepared, model, device):
                 if not isinstance(event, Progress):
                     run.append_event(event_to_json(event))
                 yield event
 
-    def _model(self, prepared: Prepared, device: torch.device) -> HeterogeneityModel:
-        set_threads(self.config.threads)
-        torch.manual_seed(self.config.seed)
-        model = make_model(
-            self.config.model,
-            prepared.beads,
-            prepared.band.to(device),
-            prepared.noise_power.to(device),
-            self.config,
-        )
-        start_latents(model, self.config, len(prepared.particles), prepared.latents)
-        return model
-
     def _train(
         self, run: RunFolder, prepared: Prepared, model: HeterogeneityModel, device: torch.device
     ) -> Generator[TrainEvent, None, None]:
         yield Progress("compiling kernels", 0, 1)
-        loop = Loop(self.config, prepared, model, device)
+        loop = Loop(self.config, prepared, model, device, self.team)
         if self.resume:
             if run.has_checkpoint():  # else it was killed before its first: from the beginning
                 loop.restore(run)
             run.truncate_events_after(loop.step)
+        meet(self.team, loop, prepared)
         self.decoder = Decoder(
             model,
             prepared.optics,
@@ -154,23 +190,60 @@ class Trainer:
         due_live = time.monotonic() + min(1.0, self.config.live_s)
         due_checkpoint = time.monotonic() + self.config.checkpoint_s
         while not (self._stop or loop.finished):
+            if self._paused:
+                yield from self._wait(loop, run)
+                continue
             loop.advance()
             self.step, self.decoder.epoch = loop.step, loop.epoch
             self.between_steps()
+            self._obey(run)
             now = time.monotonic()
             if now >= due_report:
-                yield loop.report()
+                yield self._report(loop)
                 due_report = now + REPORT_S
             if now >= due_live:
-                yield loop.save_live(run)
+                with self.viewing.measured():
+                    live = loop.save_live(run)
+                yield live
                 due_live = time.monotonic() + self.config.live_s
             if now >= due_checkpoint or self._checkpoint_now:
                 self._checkpoint_now = False
                 yield from loop.save(run)
                 due_checkpoint = time.monotonic() + self.config.checkpoint_s
         if loop.unreported:
-            yield loop.report()
+            yield self._report(loop)
         yield from loop.save(run)
+
+    def _report(self, loop: Loop) -> StepDone:
+        return replace(loop.report(), viewing_share=self.viewing.share())
+
+    def _wait(self, loop: Loop, run: RunFolder) -> Iterator[TrainEvent]:
+        """A pause: what is asked for meanwhile is done, but no step."""
+        yield Paused(loop.step)
+        while self._paused and not self._stop:
+            self.idle(PAUSED_LOOK_S)
+            self._obey(run)
+            if self._checkpoint_now:
+                self._checkpoint_now = False
+                yield from loop.save(run)
+        self.viewing.share()  # a pause is none of the time that training could have had
+        if not self._stop:
+            yield Resumed(loop.step)
+
+    def _obey(self, run: RunFolder) -> None:
+        """Do what other programs have asked for, looking now and then."""
+        now = time.monotonic()
+        if now < self._look_due_s:
+            return
+        self._look_due_s = now + LOOK_S
+        asked = {
+            "pause": self.pause,
+            "resume": self.go_on,
+            "checkpoint": self.checkpoint,
+            "stop": self.stop,
+        }
+        for request in take_requests(run.path):
+            asked[request]()
 
 
 def train(
@@ -180,34 +253,13 @@ def train(
     return Trainer(config, run_path, resume=resume).events()
 
 
-def choose_device(name: str) -> torch.device:
-    """The device named, or the best there is for ``"auto"``.
-
-    Raises
-    ------
-    InputError
-        When a device is asked for that is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return named_device(name)
-
-
-def set_threads(threads: int) -> None:
-    """Use so many CPU threads; 0 keeps what the environment or torch chose."""
-    if threads > 0:
-        import numba
-
-        torch.set_num_threads(threads)
-        numba.set_num_threads(min(threads, numba.get_num_threads()))
-
-
 def _new_run(
     path: Path, config: TrainConfig, prepared: Prepared, model: HeterogeneityModel
 ) -> RunFolder:
-    # Parameters and the two moments of each; two checkpoints are kept while a third is written.
+    # Parameters and the two moments of each; those kept stay while another is written.
     checkpoint_bytes = 3 * sum(p.numel() * p.element_size() for p in model.parameters())
-    require_free(path, 3 * checkpoint_bytes, "the run folder")
+    needed_bytes = (config.kept_checkpoints + 1) * checkpoint_bytes
+    require_free(path, needed_bytes, "the run folder")
     optics = prepared.optics
     info = {
         "particles": str(Path(config.data.particles).resolve()),

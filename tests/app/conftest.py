@@ -16,6 +16,14 @@ import synthetic
 pytest.importorskip("napari", reason="the window is not installed (cryoscope[app])")
 
 
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path) -> None:
+    """What the window remembers stays in the test's folder."""
+    from qtpy.QtCore import QSettings
+
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path))
+
+
 @pytest.fixture
 def until(qtbot: Any) -> Callable[..., None]:
     """``until(condition)`` runs the event loop until it holds."""

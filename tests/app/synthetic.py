@@ -26,6 +26,7 @@ from cryoscope.session.thread_runner import ThreadRunner
 from cryoscope.training import events
 
 RESIDUES, BOX_PX, VOXEL_A = 214, 48, 2.2
+FULL_PX = 72
 LIVE_S = 0.5
 
 
@@ -108,13 +109,14 @@ def latents(count: int, progress: float, seed: int = 0) -> Latents:
     return Latents(z.astype(np.float32), None, uid, "run-001", int(30 * progress))
 
 
-def density(coords_A: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(z, y, x) blurred beads."""
-    index = np.round(coords_A / VOXEL_A).astype(int) + BOX_PX // 2
-    grid = np.zeros((BOX_PX,) * 3, dtype=np.float32)
-    x, y, z = np.clip(index, 0, BOX_PX - 1).T
-    np.add.at(grid, (z, y, x), 1.0)
-    return gaussian_filter(grid, 1.6)
+def density(coords_A: NDArray[np.floating], box_px: int = BOX_PX) -> NDArray[np.float32]:
+    """(z, y, x) blurred beads, in a box that is as wide whatever its samples are."""
+    finer = box_px / BOX_PX
+    index = np.round(coords_A / VOXEL_A * finer).astype(int) + box_px // 2
+    grid = np.zeros((box_px,) * 3, dtype=np.float32)
+    x, y, z = np.clip(index, 0, box_px - 1).T
+    np.add.at(grid, (z, y, x), finer**3)
+    return gaussian_filter(grid, 1.6 * finer)
 
 
 class ScriptedEngine:
@@ -203,7 +205,11 @@ class ScriptedEngine:
         coords_A = np.stack([hinge_A(0.5 + 0.22 * one[0]) for one in z])
         arrays: dict[str, Any] = {"coords_A": coords_A, "z": z}
         if command["volume"]:
-            arrays |= {"volume": density(coords_A[0]), "voxel_size_A": VOXEL_A}
+            asked_px = command.get("box_size_px")
+            box_px = BOX_PX if asked_px is None else asked_px or FULL_PX
+            arrays |= {"volume": density(coords_A[0], box_px)}
+            arrays |= {"voxel_size_A": VOXEL_A * BOX_PX / box_px}
+            arrays |= {"full_box_px": FULL_PX, "preview_box_px": BOX_PX}
         with Path(command["path"]).open("wb") as file:
             np.savez(file, **arrays)
         self.publish(events.Decoded(command["request_id"], command["path"]))

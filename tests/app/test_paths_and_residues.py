@@ -89,6 +89,8 @@ def test_a_path_is_drawn_on_the_scatter_and_its_way_points_dragged(
     assert panel.overlay.tool is PathTool.NONE
     until(lambda: session.cursor_xy == tuple(path_views.path_xy(session, path)[0]))
     ways = path_views.way_points_xy(session, path)
+    # The session knows of it before the plot does: there is nothing to take hold of till it shows.
+    until(lambda: panel.ways.count() == len(ways))
     goal = in_plot(canvas, 0.25, 0.7)
     drag(canvas, [tuple(ways[0]), goal])
     until(lambda: session.trajectories[0] is not path)

@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7)
     chosen = parser.parse_args()
     if chosen.threads:
-        from cryoscope.training.trainer import set_threads
+        from cryoscope.training.starting import set_threads
 
         set_threads(chosen.threads)
     print(f"batch {BATCH}, {torch.get_num_threads()} threads, images/s")

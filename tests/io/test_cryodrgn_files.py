@@ -26,7 +26,8 @@ from cryoscope.io.cryodrgn_files import (
     write_z,
 )
 from cryoscope.io.cryodrgn_run import FINAL, CryodrgnRun
-from cryoscope.io.particles_file import export_rows, read_any, read_metadata
+from cryoscope.io.particle_export import export_rows
+from cryoscope.io.particles_file import read_any, read_metadata
 from cryoscope.io.stack import StackWriter
 from cryoscope.io.star import read_star
 

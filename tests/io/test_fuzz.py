@@ -13,10 +13,10 @@ import pytest
 from cryoscope.data import Latents
 from cryoscope.io.export_record import read_record, write_record
 from cryoscope.io.latents_file import read_latents, write_latents
-from tests.mutations import FORMATS, example, fuzz, mutated, read_all
+from tests.mutations import FORMATS, OTHER_FORMATS, example, fuzz, mutated, read_all
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", [*FORMATS, *OTHER_FORMATS])
 def test_the_examples_are_valid(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind}"
     path.write_bytes(example(kind, tmp_path))
@@ -24,9 +24,10 @@ def test_the_examples_are_valid(tmp_path: Path, kind: str) -> None:
     assert read > 0
 
 
-def test_spoilt_files_are_read_or_refused(tmp_path: Path) -> None:
-    figures = fuzz(tmp_path, cases=600, seed=1)
-    assert set(figures) == set(FORMATS)
+@pytest.mark.parametrize("kinds", [FORMATS, OTHER_FORMATS])
+def test_spoilt_files_are_read_or_refused(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    figures = fuzz(tmp_path, cases=100 * len(kinds), seed=1, kinds=kinds)
+    assert set(figures) == set(kinds)
     for read, refused, _ in figures.values():
         assert read > 0
         assert refused > 0
@@ -38,7 +39,7 @@ def test_the_same_seed_spoils_alike(tmp_path: Path) -> None:
     assert once == twice
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", [*FORMATS, *OTHER_FORMATS])
 @pytest.mark.parametrize("content", [b"", b"\0", b"\0" * 5000, b"\xff" * 5000])
 def test_empty_files_and_files_of_one_byte_are_refused(
     tmp_path: Path, kind: str, content: bytes

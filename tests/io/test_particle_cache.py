@@ -226,6 +226,54 @@ class TestReuse:
         assert builds(tmp_path, particles())
         assert not builds(tmp_path, particles())
 
+    def test_content_is_checked_and_not_only_names_and_dates(self, tmp_path: Path) -> None:
+        stack = tmp_path / "a.mrcs"
+        stack.write_bytes(b"1")
+        given = particles(files=(stack,))
+        assert builds(tmp_path / "cache", given)
+        other = replace(given.images, array=given.images.read(np.arange(20))[::-1])
+        changed = replace(given, images=other)
+        assert builds(tmp_path / "cache", changed)  # the key is the same, the images are not
+        kept = np.load(tmp_path / "cache" / "particles.npy", mmap_mode="r+")
+        kept[:] = 0  # as a disk may do
+        kept.flush()
+        assert builds(tmp_path / "cache", changed)
+        assert not builds(tmp_path / "cache", changed)
+
+    def test_half_the_room(self, tmp_path: Path) -> None:
+        given = particles()
+        whole = open_or_build_cache(given, SPEC, tmp_path / "whole").read_all()
+        half = replace(SPEC, float16=True)
+        assert builds(tmp_path / "half", given, half)
+        assert not builds(tmp_path / "half", given, half)
+        found = open_or_build_cache(given, half, tmp_path / "half")
+        assert found.read(np.arange(3)).dtype == np.float32
+        assert found.take(np.arange(3)).read_all().dtype == np.float32
+        np.testing.assert_allclose(found.read_all(), whole, rtol=5e-4, atol=1e-4)
+        sizes = [(tmp_path / n / "particles.npy").stat().st_size for n in ("whole", "half")]
+        assert sizes == [128 + 20 * 4 * 16**2, 128 + 20 * 2 * 16**2]
+        assert builds(tmp_path / "half", given)  # asked for in full now
+
+    def test_a_hot_pixel_stays_finite(self, tmp_path: Path) -> None:
+        given = particles()
+        images = given.images.read(np.arange(20)).copy()
+        images[3, 16, 16] = 1e6
+        hot = replace(given, images=ImagesInMemory(images))
+        found = open_or_build_cache(hot, replace(SPEC, float16=True), tmp_path).read_all()
+        assert np.isfinite(found).all()
+
+    def test_size_is_told_before(self, tmp_path: Path) -> None:
+        told: list[Any] = []
+        for spec, size in ((SPEC, 20 * 4 * 16**2), (replace(SPEC, float16=True), 20 * 2 * 16**2)):
+            folder = tmp_path / str(size)
+            open_or_build_cache(particles(), spec, folder, announce=told.append)
+            estimate = told.pop()
+            assert (estimate.image_count, estimate.needed_bytes) == (20, size)
+            assert estimate.free_bytes > size
+            assert estimate.words().startswith("0.0 MB, ")
+            open_or_build_cache(particles(), spec, folder, announce=told.append)
+            assert not told
+
     def test_array_of_objects_is_not_loaded(self, tmp_path: Path) -> None:
         builds(tmp_path, particles())
         np.save(tmp_path / "particles.npy", np.array([{}]), allow_pickle=True)

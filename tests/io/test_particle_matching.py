@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from cryoscope.data import InputError, Particles, Selection
 from cryoscope.io.cryodrgn_files import write_indices
 from cryoscope.io.export_record import record_path
+from cryoscope.io.particle_export import export_rows
 from cryoscope.io.particle_matching import match_particles, selection_mask
-from cryoscope.io.particles_file import export_rows, read_any
+from cryoscope.io.particles_file import read_any
 from cryoscope.io.selections_file import write_selections
 from cryoscope.io.stack import StackWriter
+from tests.examples import examples
 
 COUNT, BOX = 24, 4
 OPTICS = (
@@ -29,7 +31,7 @@ HEAD = (
     "data_particles\n\nloop_\n_rlnImageName #1\n_rlnDefocusU #2\n_rlnDefocusV #3\n"
     "_rlnDefocusAngle #4\n_rlnOpticsGroup #5\n"
 )
-KINDS = ("star", "cs", "pkl", "txt", "json")
+KINDS = ("star", "cs", "pkl", "txt", "json", "csv", "parquet")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def shuffled(particles: Particles, seed: int) -> Particles:
 
 
 @pytest.mark.parametrize("source", ["particles.star", "particles.cs", "expanded.star"])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chosen=st.sets(st.integers(0, COUNT - 1), min_size=1),
     kind=st.sampled_from(KINDS),
@@ -88,6 +90,8 @@ def test_every_export_restores_its_selection(
 ) -> None:
     if kind in ("star", "cs") and kind != source.rpartition(".")[2]:
         return
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
     particles = shuffled(read_any(folder / source), seed)
     mask = np.isin(np.arange(COUNT), list(chosen))
     out = tmp_path / f"out.{kind}"
@@ -236,14 +240,16 @@ def test_selections_by_name(folder: Path, tmp_path: Path) -> None:
         match_particles(particles, path)
 
 
-def test_exports_stay_where_they_are_sent(folder: Path, tmp_path: Path) -> None:
-    """Names of images with ``..`` are rows like others: nothing is written where they point."""
+def test_names_that_climb_out_of_their_folder_are_not_exported(
+    folder: Path, tmp_path: Path
+) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "a.mrcs").symlink_to(folder / "a.mrcs")
-    write_star(inside / "up.star", ["000001@../a.mrcs", "000002@../a.mrcs"])
+    write_star(inside / "up.star", ["000001@../a.mrcs", "000002@x/../../a.mrcs"])
     before = sorted(tmp_path.rglob("*"))
-    export_rows(read_any(inside / "up.star"), [False, True], inside / "out.star")
-    new = set(tmp_path.rglob("*")) - set(before)
-    assert {path.name for path in new} == {"out.star", "out.star.json"}
-    assert b"000002@../a.mrcs 15001" in (inside / "out.star").read_bytes()
+    particles = read_any(inside / "up.star", search=[tmp_path])
+    with pytest.raises(InputError, match=r"up\.star, row 2: .*climbs out"):
+        export_rows(particles, [False, True], inside / "out.star")
+    assert sorted(tmp_path.rglob("*")) == before
+    export_rows(particles, [False, True], inside / "out.txt")  # numbers point nowhere

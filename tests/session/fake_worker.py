@@ -167,7 +167,7 @@ class FakeEngine:
         assert self.run is not None
         epoch = self.step // 50
         path = self.run.save_latents(fake_latents(self.run.run_id, epoch, self.step), live=live)
-        self.publish(LatentsReady(str(path), epoch, self.step, live))
+        self.say(LatentsReady(str(path), epoch, self.step, live))
 
     def checkpoint(self) -> None:
         assert self.run is not None

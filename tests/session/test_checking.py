@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import pytest
 
 from cryoscope.data import InputError, Latents, Particles, Selection
 from cryoscope.io.mrc import read_volume
-from cryoscope.session import ParticlesView, Session, actions
+from cryoscope.io.stack import MrcStack
+from cryoscope.session import ParticlesView, Session, actions, child_process
 from cryoscope.session.check_measures import selected_rows
 from cryoscope.session.records import RunView
 from cryoscope.session.shown import DecodedStates
 from tests.session.conftest import eventually, fake_thread
-from tests.session.test_reconstruct import BOX, COUNT, PIXEL_A, Images, particles
+from tests.session.test_reconstruct import BOX, COUNT, PIXEL_A, particles
 
 __all__ = ["particles"]  # the fixture
 MASK = np.arange(COUNT) % 2 == 0
@@ -52,6 +53,11 @@ def decodes(session: Session, monkeypatch: pytest.MonkeyPatch, **answer: Any) ->
 
     monkeypatch.setattr(session.decoder, "states", states)
     return asked
+
+
+def read_stack(path: Path) -> np.ndarray:
+    stack = MrcStack(path)
+    return stack.read(np.arange(len(stack)))
 
 
 def test_preview_then_everything(
@@ -95,6 +101,18 @@ def test_preview_then_everything(
     }  # fmt: skip
     np.testing.assert_allclose(read_volume(folder / "decoded.mrc").values, truth.values, atol=1e-6)
     np.testing.assert_allclose(read_volume(folder / "map.mrc").values, check.map.values, atol=1e-6)
+    averages = check.averages
+    assert averages is not None
+    assert averages.images.shape == (len(averages), BOX, BOX)
+    assert list(averages.projections) == ["decoded", "reconstructed"]
+    assert averages.counts.min() >= 5
+    assert np.median(averages.agreement["reconstructed"]) > 0.5
+    stack = read_stack(folder / "view-averages.mrcs")
+    np.testing.assert_allclose(stack, averages.images, atol=1e-5)
+    assert (folder / "views.png").read_bytes().startswith(b"\x89PNG")
+    head, *rows = (folder / "views.csv").read_text().splitlines()
+    assert head.endswith("elevation_deg,correlation_decoded,correlation_reconstructed")
+    assert len(rows) == len(averages)
     actions.show_checked(open_session, "decoded")
     assert open_session.shown.label.startswith("decoded by the model (run, epoch 4)")
     actions.show_checked(open_session, "reconstructed")
@@ -125,29 +143,50 @@ def test_another_field_of_view_is_not_compared(
     assert "another field of view" in check.notes[0]
 
 
-def test_cancelled_after_the_preview(open_session: Session, particles: Particles) -> None:
-    go_on, reached = threading.Event(), threading.Event()
+def test_cancelled_after_the_preview(open_session: Session, tmp_path: Path) -> None:
+    def cancel(check: Any) -> None:
+        actions.cancel_job(open_session, actions.CHECK_JOB)
 
-    class Waiting(Images):
-        def read(self, index: np.ndarray) -> np.ndarray:
-            if open_session.check is not None:
-                reached.set()
-                assert go_on.wait(30)
-            return super().read(index)
-
-    images = particles.images
-    assert isinstance(images, Images)
-    slow = replace(particles, images=Waiting(images.images))
-    open_session.particles = ParticlesView.of(slow)
-    actions.reconstruct_selection(open_session)
-    eventually(reached.is_set, "the preview")
-    actions.cancel_job(open_session, actions.CHECK_JOB)
-    go_on.set()
+    open_session.events.check.connect(cancel)
+    actions.reconstruct_selection(open_session, out=tmp_path / "maps")
     assert actions.wait(open_session, 60)
     check = open_session.check
     assert check is not None
     assert check.stage == "preview"
     assert open_session.notice is None
+    assert not (tmp_path / "maps" / "check.json").exists()
+
+
+def test_the_process_ends_when_it_is_cancelled(
+    open_session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    spawn = child_process.spawn
+
+    def spawn_and_note(command: Sequence[str]) -> subprocess.Popen[bytes]:
+        started.append(spawn(command))
+        return started[-1]
+
+    monkeypatch.setattr(child_process, "spawn", spawn_and_note)
+    actions.reconstruct_selection(open_session, out=tmp_path / "maps")
+    eventually(lambda: started, "the process")
+    actions.cancel_job(open_session, actions.CHECK_JOB)
+    assert actions.wait(open_session, 60)
+    assert started[0].poll() is not None
+    assert open_session.check is None
+    assert open_session.notice is None
+
+
+def test_what_the_process_refuses_is_said(
+    open_session: Session, particles: Particles, tmp_path: Path
+) -> None:
+    one_half = replace(particles, half_set=np.ones(COUNT, dtype=np.int8))
+    open_session.particles = ParticlesView.of(one_half)
+    actions.reconstruct_selection(open_session, out=tmp_path / "maps")
+    assert actions.wait(open_session, 60)
+    assert open_session.check is None
+    assert open_session.notice is not None
+    assert "0 in half-set 2: both need some. Choose more particles" in open_session.notice.text
 
 
 def test_looking_elsewhere_is_not_called_back(

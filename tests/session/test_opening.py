@@ -46,7 +46,10 @@ def test_particles_and_structure(session: Session, tmp_path: Path) -> None:
     star, model = real_inputs(tmp_path)
     actions.open_files(session, [star, str(model)])
     assert actions.wait(session, 60)
-    assert session.notice is None
+    assert session.notice is not None
+    assert session.notice.level == "info"
+    assert session.notice.text.startswith("Opened: particles.star: 300 particles, 16 px")
+    assert "model.pdb: structure of 12 residues" in session.notice.text
     view = session.particles
     assert (view.count, view.box_size_px, view.pixel_size_A) == (PARTICLES, 16, 2.0)
     assert view.has_poses

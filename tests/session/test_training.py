@@ -127,7 +127,7 @@ def test_selection_export_and_reopening(session: Session, tmp_path: Path) -> Non
         assert (f"{uid} " in text) == inside
     actions.export_selection(session, "no such", tmp_path / "x.star")
     assert "no selection" in error(session)
-    actions.export_selection(session, name, tmp_path / "x.csv")
+    actions.export_selection(session, name, tmp_path / "x.xlsx")
     assert actions.wait(session, 30)
     assert ".star" in error(session)
 

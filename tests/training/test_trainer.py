@@ -23,7 +23,8 @@ from cryoscope.training.events import (
     StepDone,
     TrainEvent,
 )
-from cryoscope.training.trainer import Trainer, choose_device, train
+from cryoscope.training.starting import choose_device
+from cryoscope.training.trainer import Trainer, train
 
 
 def kinds(events: list[TrainEvent]) -> list[str]:

@@ -157,3 +157,24 @@ def test_the_engine_serves_a_finished_run(small_config: TrainConfig, tmp_path: P
     assert isinstance(again[1], Decoded)
     assert isinstance(again[2], DecodeFailed)
     assert again[2].request_id == 2
+
+
+def test_a_state_of_a_checkpoint_that_is_kept_is_decoded_while_training(
+    worker: Worker, long_config: TrainConfig, tmp_path: Path
+) -> None:
+    worker.send(cmd="train", run=str(tmp_path / "run"), config=config_to_json(long_config))
+    worker.until("step_done")
+    worker.send(cmd="checkpoint")
+    step = worker.until("checkpoint_saved")[-1]["step"]
+    worker.until("step_done")
+    request = {"cmd": "decode", "z": [[0.0] * 8], "volume": False, "path": str(tmp_path / "d.npz")}
+    worker.send(**request, request_id=1, step=step)
+    said = worker.until("decoded")
+    with np.load(tmp_path / "d.npz", allow_pickle=False) as arrays:
+        assert int(arrays["epoch"]) == step // 5
+    while not any(event.get("viewing_share") for event in said):
+        said = worker.until("step_done")
+    worker.send(**request, request_id=2, step=step + 1)
+    assert "step-" in worker.until("decode_failed")[-1]["message"]
+    worker.send(cmd="quit")
+    assert worker.process.wait(30) == 0

@@ -22,15 +22,33 @@ from qtpy.QtWidgets import (
 
 from cryoscope.app import dialogs, theme
 from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.app.widgets.average_strip import AverageStrip
 from cryoscope.app.widgets.fsc_plot import FSCLine, FSCPlot
 from cryoscope.app.widgets.progress_bar import ProgressBar
 from cryoscope.app.widgets.view_map import ViewMapPlot
 from cryoscope.session import actions
+from cryoscope.session.view_averages import view_tiles
 
 HINT = (
     "Averages the selected images themselves, without the model: what you see then is in the data."
 )
 NOTHING_TEXT = "Choose a selection and press Reconstruct."
+AVERAGES_TITLE = "2-D averages of the fullest views (number: particles)"
+AVERAGES_TIP = (
+    "Left: the images that are seen from about one direction, moved and turned by their poses and\n"
+    "averaged (Wiener filter for the CTF). Right: the map seen from there, with the same filter.\n"
+    "r is their correlation. Do not believe a detail of the decoded map that no average shows.\n"
+    "The numbers are those in the map of views. Files: view-averages.mrcs, views.png, views.csv."
+)
+COMPARED = {
+    "decoded": "Beside the decoded map",
+    "reconstructed": "Beside the reconstructed map",
+}
+STAGES = {
+    "Preview": "Preview",
+    "Reconstructing": "Half-maps and FSC",
+    "Averages by view": "2-D averages",
+}
 VIEWS = ("Views of the selection", "Views of all particles")
 
 
@@ -59,6 +77,9 @@ class CheckingPanel(QWidget):
         layout.addWidget(self.which)
         layout.addWidget(self.views, 2)
         layout.addWidget(self.coverage)
+        layout.addWidget(self.averages_title)
+        layout.addWidget(self.compared)
+        layout.addWidget(self.averages)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -76,6 +97,7 @@ class CheckingPanel(QWidget):
         self.hint.setText(HINT)
         self.choice = QComboBox()
         self.choice.setAccessibleName("Selection to reconstruct")
+        self.choice.setToolTip("Selection whose particles are reconstructed")
         self.choice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.choice.currentTextChanged.connect(self._chosen)
         self.start = QPushButton("Reconstruct")
@@ -88,6 +110,7 @@ class CheckingPanel(QWidget):
         self.work = QWidget()
         self.bar, self.cancel = ProgressBar(), QToolButton()
         self.cancel.setText("Cancel")
+        self.cancel.setToolTip("Stop the reconstruction; nothing half-written stays")
         self.cancel.clicked.connect(self._cancel)
         row = QHBoxLayout(self.work)
         row.setContentsMargins(0, 0, 0, 0)
@@ -116,8 +139,16 @@ class CheckingPanel(QWidget):
             "Directions from which the particles are seen, in bins of equal area.\n"
             "Brighter: more particles; the brightest have three times the mean or more."
         )
+        self.averages_title = _wrapped("heading")
+        self.averages_title.setText(AVERAGES_TITLE)
+        self.averages, self.compared = AverageStrip(), QComboBox()
+        self.averages_title.setToolTip(AVERAGES_TIP)
+        self.compared.setToolTip(AVERAGES_TIP)
+        self.compared.setAccessibleName("Map that the averages are compared with")
+        self.compared.currentIndexChanged.connect(lambda _place: self._show_averages())
         self.which = QComboBox()
         self.which.addItems(VIEWS)
+        self.which.setToolTip("Whose viewing directions are shown, and the 2-D averages by view")
         self.which.currentIndexChanged.connect(lambda _place: self._show_views())
 
     def _make_buttons(self) -> None:
@@ -128,6 +159,7 @@ class CheckingPanel(QWidget):
         self.show_decoded.setToolTip("What the model decodes at the centre of the selection")
         self.show_decoded.clicked.connect(lambda: actions.show_checked(self._session, "decoded"))
         self.open_folder = QPushButton("Open folder of the files")
+        self.open_folder.setToolTip("Half-maps, map (.mrc), FSC (.csv) and a report, on the disk")
         self.open_folder.clicked.connect(self._open_folder)
 
     def _choice_row(self) -> QHBoxLayout:
@@ -210,6 +242,7 @@ class CheckingPanel(QWidget):
             widget.setVisible(check is not None)
         self.open_folder.setVisible(check is not None and check.folder is not None)
         self._show_views()
+        self._fill_compared()
         if check is None:
             self.warnings.hide()
             self._refresh_choice()
@@ -233,6 +266,32 @@ class CheckingPanel(QWidget):
         everyone = self.which.currentIndex() == 1
         self.views.set_counts(check.views.everyone if everyone else check.views.selected)
 
+    def _fill_compared(self) -> None:
+        """What the averages can be compared with: the decoded map, if there is one, first."""
+        check = self._session.check
+        averages = None if check is None else check.averages
+        chosen = self.compared.currentData()
+        self.compared.blockSignals(True)
+        self.compared.clear()
+        for name in () if averages is None else averages.projections:
+            self.compared.addItem(COMPARED[name], name)
+        self.compared.setCurrentIndex(max(self.compared.findData(chosen), 0))
+        self.compared.blockSignals(False)
+        for widget in (self.averages_title, self.compared, self.averages):
+            widget.setVisible(averages is not None)
+        self._show_averages()
+
+    def _show_averages(self) -> None:
+        check = self._session.check
+        averages = None if check is None else check.averages
+        if averages is None:
+            self.averages.set_tiles(())
+            self.views.set_marks(())
+            return
+        self.averages.set_tiles(view_tiles(averages, self.compared.currentData() or ""))
+        where = zip(averages.azimuth_deg, averages.elevation_deg, strict=True)
+        self.views.set_marks([(x, y, str(n)) for n, (x, y) in enumerate(where, start=1)])
+
     def _open_folder(self) -> None:
         check = self._session.check
         if check is not None and check.folder is not None:
@@ -240,8 +299,10 @@ class CheckingPanel(QWidget):
 
 
 def _work_text(job: Any) -> str:
-    stage = "Preview" if job.text.startswith("Preview") else "Half-maps and FSC"
-    return f"{stage} {100 * job.done // job.total} %" if job.total else job.text
+    if not job.total:
+        return str(job.text)
+    stage = STAGES.get(job.text.partition(":")[0], "Handing over images")
+    return f"{stage} {100 * job.done // job.total} %"
 
 
 def _lines(check: Any) -> list[FSCLine]:

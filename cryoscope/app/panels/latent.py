@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 from cryoscope.app import theme
 from cryoscope.app.background import NewestWins
 from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.app.widgets.caution_line import CautionLine
 from cryoscope.app.widgets.latent_bars import ToolRow, ViewRow
 from cryoscope.app.widgets.latent_canvas import LatentCanvas, Tool
 from cryoscope.app.widgets.legend import Legend
@@ -64,7 +65,9 @@ class LatentPanel(QWidget):
         self.hint.setFixedHeight(2 * self.hint.fontMetrics().lineSpacing() + 4)
         self.amount = QSpinBox()
         self.amount.setKeyboardTracking(False)
+        self.amount.setToolTip("Width of the brush in pixels, or number of nearest particles")
         self.amount.hide()
+        self.caution = CautionLine()
         self.summary = QLabel()
         self.summary.setToolTip(SUMMARY_TIP)
         self._lay_out()
@@ -107,6 +110,7 @@ class LatentPanel(QWidget):
         line.addWidget(self.summary, 1)
         line.addWidget(self.view_row.clusters)
         layout.addLayout(line)
+        layout.addWidget(self.caution)
         layout.addWidget(self.canvas, 1)
         layout.addWidget(self.legend)
         below = QHBoxLayout()
@@ -136,6 +140,7 @@ class LatentPanel(QWidget):
         self.view_row.view_chosen.connect(
             lambda kind, x, y: actions.view_latents(session, kind, x, y)
         )
+        self.caution.colour_wanted.connect(lambda name: actions.colour_by(session, name))
         self.view_row.colour_chosen.connect(lambda name: actions.colour_by(session, name))
         self.view_row.clusters_chosen.connect(
             lambda number: actions.cluster_particles(session, number)
@@ -144,6 +149,10 @@ class LatentPanel(QWidget):
 
     def _watch(self, bridge: QtBridge) -> None:
         bridge.watch("run", self._refresh_run)
+        bridge.watch(
+            "associations",
+            lambda _found: self.caution.set_cautions(actions.axis_cautions(self._session)),
+        )
         bridge.watch("embedding", self._refresh_embedding)
         bridge.watch("selections", lambda _value: self._refresh_selections())
         bridge.watch("active_selection", lambda _value: self._refresh_selections())

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from cryoscope.app import dialogs, theme
+from cryoscope.app import particle_dialogs, theme
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.session import actions
 
@@ -67,15 +67,27 @@ class SelectionsPanel(QWidget):
         layout.addWidget(self.empty)
         layout.addWidget(self.table)
         row = QHBoxLayout()
-        row.setSpacing(theme.SPACING_PX)
-        for button in (self.undo, self.redo, self.remove, self.change):
+        row.setSpacing(theme.SPACING_PX // 2)
+        for button in (self.undo, self.redo, self.remove, self.change, self.bring, self.export):
+            button.setStyleSheet("padding: 5px 4px")  # six beside each other in 400 px
             row.addWidget(button)
-        row.addStretch(1)
-        row.addWidget(self.export)
+        row.insertStretch(4, 1)
         layout.addLayout(row)
         bridge.watch("selections", lambda _value: self.refresh())
         bridge.watch("active_selection", lambda _value: self.refresh())
         bridge.watch("undo_state", self._refresh_undo)
+        bridge.watch("particles", lambda _value: self._refresh_import())
+        bridge.watch("latents", lambda _value: self._refresh_import())
+
+    @property
+    def can_import(self) -> bool:
+        """Whether particles are open that a file could mean."""
+        return self._session.particles is not None
+
+    @property
+    def can_export_table(self) -> bool:
+        """Whether there are latents to be written."""
+        return self._session.latents is not None
 
     def _make_table(self) -> None:
         self.table = QTableWidget(0, 3)
@@ -112,6 +124,12 @@ class SelectionsPanel(QWidget):
         self.remove.clicked.connect(
             lambda: actions.remove_selection(session, session.active_selection)
         )
+        self.bring = QPushButton("Import…")
+        self.bring.setToolTip(
+            "Select the particles of a file that was exported, here or by another program; they "
+            "are found by their names"
+        )
+        self.bring.clicked.connect(self.ask_import)
         self.export = QPushButton("Export…")
         self.export.clicked.connect(self.ask_export)
 
@@ -143,15 +161,35 @@ class SelectionsPanel(QWidget):
 
     def ask_export(self) -> None:
         """Ask where, and write the active selection's particles there."""
-        name = self._session.active_selection
-        particles = self._session.particles
-        suggestion = f"{file_word(name)}.star"
+        session = self._session
+        name, particles = session.active_selection, session.particles
+        suffix = ".star" if particles is None else particles.file.suffix.lower()
+        suggestion = f"{file_word(name)}{suffix}"
         if particles is not None:
-            stem = particles.file.stem
-            suggestion = str(particles.file.with_name(f"{stem}-{file_word(name)}.star"))
-        path = dialogs.ask_save(self, "Export particles", suggestion, dialogs.STAR_FILTER)
+            suggestion = str(particles.file.with_name(f"{particles.file.stem}-{suggestion}"))
+        asked = particle_dialogs.ask_export(self, suggestion, suffix)
+        if asked is not None:
+            path, with_columns = asked
+            columns = ("z", "selection") if session.clusters is None else actions.STAR_COLUMNS
+            actions.export_selection(session, name, path, columns if with_columns else ())
+
+    def ask_import(self) -> None:
+        """Ask which file, and select its particles."""
+        particles = self._session.particles
+        folder = "" if particles is None else str(particles.file.parent)
+        path = particle_dialogs.ask_selection(self, folder)
         if path is not None:
-            actions.export_selection(self._session, name, path)
+            actions.import_selection(self._session, path)
+
+    def ask_table(self) -> None:
+        """Ask where, and write what is known of all particles there."""
+        particles = self._session.particles
+        name = "particles-latents.csv"
+        if particles is not None:
+            name = str(particles.file.with_name(f"{particles.file.stem}-latents.csv"))
+        path = particle_dialogs.ask_table(self, name)
+        if path is not None:
+            actions.export_table(self._session, path)
 
     def _refresh_buttons(self, active: str) -> None:
         self.remove.setEnabled(bool(active))
@@ -163,8 +201,11 @@ class SelectionsPanel(QWidget):
             why or f"Invert “{active}”, colour it, combine it with another, or make it again"
         )
         self.export.setToolTip(
-            why or f"Write the particles of “{active}” as a .star file that RELION reads"
+            why or f"Write the particles of “{active}” for RELION, cryoSPARC, cryoDRGN, or a table"
         )
+
+    def _refresh_import(self) -> None:
+        self.bring.setEnabled(self.can_import)
 
     def _refresh_undo(self, state: Any) -> None:
         for button, text, word in (

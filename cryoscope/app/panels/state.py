@@ -18,6 +18,7 @@ from cryoscope.app import dialogs, theme
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.app.widgets.colour_bar import ColourBar
 from cryoscope.app.widgets.contour_control import ContourControl
+from cryoscope.app.widgets.scene_row import SceneRow
 from cryoscope.session import actions
 
 
@@ -49,6 +50,7 @@ class StatePanel(QWidget):
         self.colour_bar.setToolTip(
             "Colours of the backbone: how far each residue lies from the reference structure"
         )
+        self.scene = SceneRow(session, bridge)
         grid = QGridLayout(self)
         grid.setContentsMargins(
             theme.MARGIN_PX, theme.SPACING_PX, theme.MARGIN_PX, theme.SPACING_PX
@@ -67,8 +69,9 @@ class StatePanel(QWidget):
         below.addStretch(1)
         for widget in (self.component, self.frames, self.trajectory):
             below.addWidget(widget)
-        grid.addLayout(below, 2, 0, 1, 3)
-        grid.setRowStretch(3, 1)
+        grid.addWidget(self.scene, 2, 0, 1, 3)
+        grid.addLayout(below, 3, 0, 1, 3)
+        grid.setRowStretch(4, 1)
         bridge.watch("contours", lambda _value: self._refresh())
         bridge.watch("shown", lambda _value: self._refresh())
         bridge.watch("run", lambda _value: self._refresh())

@@ -27,6 +27,7 @@ COLOURS = (
     ("displacement", "Displacement", "How far each residue lies from the reference, in Å"),
     ("motion", "RMS motion", "RMS distance from the mean position over the states of the run"),
     ("b_factor", "B-factor", "The B-factors of the opened model, in Å²"),
+    ("disagreement", "Half-sets", "How far runs on the two half-sets disagree, where controls ran"),
     ("chain", "Chain", "One colour per chain"),
 )
 

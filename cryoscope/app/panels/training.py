@@ -21,6 +21,8 @@ from qtpy.QtWidgets import (
 from cryoscope.app import theme
 from cryoscope.app.loss_terms import IMAGE_FIT, term
 from cryoscope.app.qt_bridge import QtBridge
+from cryoscope.app.widgets.changes_button import ChangesButton
+from cryoscope.app.widgets.epoch_bar import EpochBar
 from cryoscope.app.widgets.loss_plot import LossPlot
 from cryoscope.app.widgets.option_form import OptionForm
 from cryoscope.app.widgets.progress_bar import ProgressBar
@@ -39,6 +41,11 @@ STATUS_TEXT = {
     RunStatus.FAILED: "Failed",
 }
 RESUMABLE = (RunStatus.PAUSED, RunStatus.STOPPED, RunStatus.FAILED)
+CLONE_TIP = "Take the settings of the run that is open; change some, and start a new run with them"
+VIEWING_TIP = (
+    "Viewing: what part of the trainer's time goes to decoding what is looked at and to refreshing "
+    "the latents"
+)
 ROLES = {RunStatus.FAILED: "problem", RunStatus.PAUSED: "attention"}
 
 
@@ -48,6 +55,7 @@ class TrainingPanel(QWidget):
     def __init__(self, session: Any, bridge: QtBridge) -> None:
         super().__init__()
         self._session = session
+        self._make_settings_row()
         self._make_preset()
         self._make_buttons()
         self._make_progress()
@@ -57,14 +65,32 @@ class TrainingPanel(QWidget):
         self.terms.currentIndexChanged.connect(self._show_term)
         self._list_terms((IMAGE_FIT,))
         self.terms_caption = _muted("Show")
+        self.epochs = EpochBar()
+        self.epochs.chosen.connect(lambda epoch: actions.show_epoch(session, epoch))
         self._lay_out()
+        self._folder: object = None
+        self.settings.setChecked(True)
         bridge.watch("config", lambda _value: self._refresh_form())
+        bridge.watch("config_base", lambda _value: self._refresh_form())
+        bridge.watch("epoch_shown", lambda _value: self._refresh_epochs())
         bridge.watch("run", self._refresh_run)
         bridge.watch("particles", lambda _value: self._refresh_run(session.run))
         bridge.watch("structure", lambda _value: self._refresh_run(session.run))
         bridge.watch("jobs", self._refresh_jobs)
 
     # Making the parts
+
+    def _make_settings_row(self) -> None:
+        self.settings = QToolButton()
+        self.settings.setCheckable(True)
+        self.settings.setToolTip("Method and settings of the next run")
+        self.settings.toggled.connect(self._show_settings)
+        self.clone = QToolButton()
+        self.clone.setText("Clone run")
+        self.clone.setToolTip(CLONE_TIP)
+        self.clone.clicked.connect(self._clone)
+        self.changes = ChangesButton()
+        self.changes.put_back.connect(self._set_option)
 
     def _make_preset(self) -> None:
         self.preset = QComboBox()
@@ -85,6 +111,13 @@ class TrainingPanel(QWidget):
         self.more.setToolTip("Settings of the networks, the restraints and the optimiser")
         self.more.toggled.connect(self._show_advanced)
         self.more.setText("Advanced settings ▸")
+        self.form = QWidget()
+        form = QVBoxLayout(self.form)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setSpacing(theme.SPACING_PX)
+        form.addLayout(_row(_muted("Method"), self.preset))
+        for widget in (self.everyday, self.more, self.advanced_area):
+            form.addWidget(widget)
 
     def _make_buttons(self) -> None:
         self.start = QPushButton("Start training")
@@ -102,6 +135,8 @@ class TrainingPanel(QWidget):
         self.bar = ProgressBar()
         self.numbers = QLabel()
         self.numbers.setProperty("role", "muted")
+        self.numbers.setWordWrap(True)
+        self.numbers.setToolTip(VIEWING_TIP)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -109,16 +144,17 @@ class TrainingPanel(QWidget):
             theme.MARGIN_PX, theme.SPACING_PX, theme.MARGIN_PX, theme.MARGIN_PX
         )
         layout.setSpacing(theme.SPACING_PX)
-        layout.addLayout(_row(_muted("Method"), self.preset))
-        layout.addWidget(self.everyday)
-        layout.addWidget(self.more)
-        layout.addWidget(self.advanced_area, 2)
+        head = _row(self.settings, self.clone, self.changes)
+        head.addStretch(1)
+        layout.addLayout(head)
+        layout.addWidget(self.form, 2)
         layout.addLayout(_row(self.start, self.pause, self.stop, stretch=0))
         layout.addWidget(self.status)
         layout.addWidget(self.bar)
         layout.addWidget(self.numbers)
         layout.addWidget(self.loss, 3)
         layout.addLayout(_row(self.terms_caption, self.terms))
+        layout.addWidget(self.epochs)
         layout.addStretch(0)
 
     # Intentions
@@ -130,6 +166,10 @@ class TrainingPanel(QWidget):
         else:
             actions.pause_training(self._session)
 
+    def _clone(self) -> None:
+        actions.clone_run(self._session)
+        self.settings.setChecked(True)
+
     def _set_option(self, path: str, value: Any) -> None:
         actions.set_option(self._session, path, value)
         # A refused value is put back; an accepted one is written as the configuration has it.
@@ -138,9 +178,20 @@ class TrainingPanel(QWidget):
     def _show_advanced(self, shown: bool) -> None:
         self.more.setText("Advanced settings ▾" if shown else "Advanced settings ▸")
         self.advanced_area.setVisible(shown)
+        if shown:
+            self.settings.setChecked(True)
         # Both do not fit a small screen: settings are read before a run, losses during it.
-        for widget in (self.loss, self.terms, self.terms_caption):
-            widget.setVisible(not shown)
+        self._show_results()
+
+    def _show_settings(self, shown: bool) -> None:
+        self.settings.setText("Settings ▾" if shown else "Settings ▸")
+        self.form.setVisible(shown)
+        self._show_results()
+
+    def _show_results(self) -> None:
+        shown = not (self.settings.isChecked() and self.more.isChecked())
+        for widget in (self.loss, self.terms, self.terms_caption, self.epochs):
+            widget.setVisible(shown)
 
     # Showing the session
 
@@ -151,11 +202,26 @@ class TrainingPanel(QWidget):
         self.advanced.set_fields([field for field in fields if field.advanced])
         self.preset.setCurrentText(config.preset)
         self.preset.setToolTip(actions.preset_summary(config.preset))
+        base = self._session.config_base
+        since = f"the method {config.preset}" if base is None else base.name
+        self.changes.show_changes(actions.setting_changes(self._session), since)
+
+    def _refresh_epochs(self) -> None:
+        run = self._session.run
+        known = () if run is None else tuple(epoch for epoch, _ in run.epochs)
+        self.epochs.show_epochs(known, self._session.epoch_shown)
 
     def _refresh_run(self, run: Any) -> None:
         status = RunStatus.IDLE if run is None else run.status
+        active = status.active
+        folder = None if run is None else run.folder
+        if folder != self._folder:  # settings are read before a run, losses during and after it
+            self._folder = folder
+            self.settings.setChecked(run is None)
         self._refresh_buttons(status)
-        self.status.setText(STATUS_TEXT[status])
+        self._refresh_epochs()
+        elsewhere = f" by another program ({run.attached})" if run and run.attached else ""
+        self.status.setText(STATUS_TEXT[status] + (elsewhere if active else ""))
         theme.set_role(self.status, ROLES.get(status, "heading"))
         self._refresh_bar(run, status)
         self._refresh_loss(run)
@@ -174,12 +240,17 @@ class TrainingPanel(QWidget):
         self.stop.setToolTip(
             "Save a checkpoint and end the run" if stoppable else "Nothing is training"
         )
+        run = self._session.run
+        busy = run is not None and run.trains_here
         for form in (self.everyday, self.advanced):
-            form.setEnabled(not status.active)
-        self.preset.setEnabled(not status.active)
+            form.setEnabled(not busy)
+        self.preset.setEnabled(not busy)
+        self.changes.setEnabled(not busy)
+        self.clone.setEnabled(run is not None and not busy)
 
     def _why_not_start(self, status: RunStatus) -> str:
-        if status.active:
+        run = self._session.run
+        if run is not None and run.trains_here:
             return "A run is training; stop it first"
         return actions.why_not_train(self._session)
 
@@ -222,6 +293,7 @@ class TrainingPanel(QWidget):
         if status is RunStatus.RUNNING:
             left = duration_text(run.seconds_left)
             speed = f"{run.images_per_s:,.0f} images/s" + (f" · {left}" if left else "")
+            speed += f" · viewing {100 * run.viewing_share:.0f} %"
         motion = f" · mean motion {run.motion_A:.1f} Å" if run.reference is not None else ""
         self.numbers.setText(f"epoch {run.epoch}{motion}\n{speed}")
 

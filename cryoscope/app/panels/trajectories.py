@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
+    QDockWidget,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -49,6 +50,7 @@ class TrajectoriesPanel(QWidget):
     def __init__(self, session: Any, bridge: QtBridge, canvas: LatentCanvas) -> None:
         super().__init__()
         self._session, self._filling = session, False
+        self._watched: QDockWidget | None = None
         self._canvas, self.overlay = canvas, PathOverlay(canvas)
         self.overlay.path_drawn.connect(self._draw)
         self.overlay.marked.connect(lambda x, y: actions.mark_particle(session, (x, y)))
@@ -180,15 +182,31 @@ class TrajectoriesPanel(QWidget):
     # Way-points can be dragged while this panel is looked at: else they would be in the way.
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Way-points can be dragged."""
+        """Way-points can be dragged, if the panel is in sight."""
         super().showEvent(event)
-        self.overlay.set_editable(True)
+        dock = self._dock()
+        if dock is not None and dock is not self._watched:
+            self._watched = dock
+            # Qt moves a dock whose tab is not on top out of sight, and does not hide it.
+            dock.visibilityChanged.connect(self.set_in_sight)
+        self.set_in_sight(dock is None or not self.visibleRegion().isEmpty())
 
     def hideEvent(self, event: QHideEvent) -> None:
         """The plot is for other tools."""
         super().hideEvent(event)
-        self.overlay.set_editable(False)
-        self.put_away()
+        self.set_in_sight(False)
+
+    def set_in_sight(self, in_sight: bool) -> None:
+        """Way-points are drawn on the plot, to be dragged, or the plot is for other tools."""
+        self.overlay.set_editable(in_sight)
+        if not in_sight:
+            self.put_away()
+
+    def _dock(self) -> QDockWidget | None:
+        widget = self.parentWidget()
+        while widget is not None and not isinstance(widget, QDockWidget):
+            widget = widget.parentWidget()
+        return widget
 
     # Intentions
 

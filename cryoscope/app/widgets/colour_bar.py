@@ -16,19 +16,26 @@ BAR_PX, SIDE_PX = 12, 16
 
 
 class ColourBar(QWidget):
-    """Colours from 0 to ``maximum`` with ticks and a title that names the unit."""
+    """Colours from ``minimum``, mostly 0, to ``maximum``; ticks, and a title with the unit."""
 
     def __init__(
         self, colours: NDArray[np.floating], title: str, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        self.setMinimumSize(170, 46)
+        self.set_scale(colours, title, 0.0, 0.0)
+
+    def set_scale(
+        self, colours: NDArray[np.floating], title: str, minimum: float, maximum: float
+    ) -> None:
+        """Other colours, with what they mean from the left end to the right."""
         pixels = (np.asarray(colours)[None, :, :] * 255).round().astype(np.uint8)
         self._pixels = np.ascontiguousarray(pixels)
         self._image = QImage(
             self._pixels.data, len(colours), 1, 4 * len(colours), QImage.Format.Format_RGBA8888
         )
-        self.title, self.maximum = title, 0.0
-        self.setMinimumSize(170, 46)
+        self.title, self.minimum, self.maximum = title, float(minimum), float(maximum)
+        self.update()
 
     def sizeHint(self) -> QSize:
         """Wide enough for five ticks."""
@@ -51,8 +58,9 @@ class ColourBar(QWidget):
         painter.setOpacity(1.0 if self.maximum > 0 else 0.3)
         painter.drawImage(bar, self._image)
         painter.setPen(QColor(theme.MUTED))
-        for value, text in nice_ticks(0.0, self.maximum, max(2, width // 55)):
-            x = SIDE_PX + width * value / self.maximum
+        span = self.maximum - self.minimum
+        for value, text in nice_ticks(self.minimum, self.maximum, max(2, width // 55)):
+            x = SIDE_PX + width * (value - self.minimum) / (span or 1.0)
             painter.drawLine(int(x), 17 + BAR_PX, int(x), 20 + BAR_PX)
             box = QRectF(x - 20, 19 + BAR_PX, 40, 14)
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)

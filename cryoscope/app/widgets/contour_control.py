@@ -52,6 +52,7 @@ class ContourControl(QWidget):
         self.number = QDoubleSpinBox()
         self.number.setKeyboardTracking(False)
         self.number.setAccessibleName("Surface level")
+        self.number.setToolTip("Level of the surface, in the unit chosen beside it")
         self.number.setFixedWidth(SIDE_PX)
         self.number.valueChanged.connect(lambda value: self.entered.emit(float(value)))
         self.hold = QComboBox()

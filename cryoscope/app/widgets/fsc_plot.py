@@ -82,7 +82,7 @@ class FSCPlot(PlotFrame):
                 continue  # it never crosses: what is said is the limit of the box
             crossing = self.to_widget([(1 / line.resolution_A, line.threshold)])[0]
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(line.colour))
+            painter.setBrush(QColor(theme.ink(line.colour)))
             painter.drawEllipse(QPointF(*crossing), 3.5, 3.5)
             painter.setBrush(Qt.BrushStyle.NoBrush)
 
@@ -106,7 +106,7 @@ class FSCPlot(PlotFrame):
 
 def line_pen(line: FSCLine, width_px: float) -> QPen:
     """The pen of a curve."""
-    pen = QPen(QColor(line.colour), width_px)
+    pen = QPen(QColor(theme.ink(line.colour)), width_px)
     if line.dashes:
         pen.setDashPattern(list(line.dashes))
     return pen

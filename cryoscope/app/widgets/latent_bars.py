@@ -98,6 +98,7 @@ class ToolRow(QWidget):
     def _button(self, icon: str, tip: str, group: QButtonGroup | None) -> QToolButton:
         button = QToolButton()
         button.setIcon(tool_icon(icon))
+        button.setProperty("drawn_icon", icon)
         button.setIconSize(QSize(SIDE_PX, SIDE_PX))
         button.setAccessibleName(tip.partition(":")[0])
         button.setStyleSheet("QToolButton { padding: 3px 4px; }")

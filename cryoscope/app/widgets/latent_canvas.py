@@ -71,6 +71,7 @@ class LatentCanvas(PlotFrame):
         The view changed and needs a picture of this data rectangle and size in pixels.
     """
 
+    picture = True
     scrubbed = Signal(float, float)
     stroke_moved = Signal(object)
     stroke_finished = Signal(object, str)
@@ -126,7 +127,7 @@ class LatentCanvas(PlotFrame):
     def set_home(self, bounds: Bounds) -> None:
         """The rectangle that holds all data; shown at once unless the user zoomed elsewhere."""
         self.home = bounds
-        if self.follows_data and bounds != self.bounds:
+        if self.follows_data and bounds != self.bounds and self._stroke is None:
             self.set_bounds(bounds)
         self.request_picture()
 
@@ -366,7 +367,7 @@ class LatentCanvas(PlotFrame):
             return
         rule = stroke.rule(self.to_data)
         if stroke.done:
-            self._stroke = None
+            self._drop_stroke()
             if rule is not None:
                 self.stroke_finished.emit(rule, self._stroke_mode)
         elif rule is not None:
@@ -375,6 +376,7 @@ class LatentCanvas(PlotFrame):
 
     def _drop_stroke(self) -> None:
         self._stroke = None
+        self.set_home(self.home)  # which waits while a stroke is drawn
         self.update()
 
     def _point_at(self, position: QPointF | None) -> None:

@@ -115,7 +115,9 @@ class MotionPlot(PlotFrame):
         if last >= first and last - first + 1 < self.count:
             (left, _), (right, _) = self.to_widget([(first - 0.5, 0), (last + 0.5, 0)])
             seen = QRectF(left, rect.top(), right - left, rect.height())
-            painter.fillRect(seen, QColor(255, 255, 255, 22))
+            shade = QColor(theme.TEXT)
+            shade.setAlpha(22)
+            painter.fillRect(seen, shade)
         painter.setPen(QPen(QColor(theme.AXIS), 1, Qt.PenStyle.DotLine))
         for place, _ in self._breaks[1:]:
             x = self.to_widget([(place - 0.5, 0)])[0, 0]
@@ -123,7 +125,7 @@ class MotionPlot(PlotFrame):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for name, curve in self._curves.items():
             colour, dash = STYLES[name]
-            painter.setPen(QPen(QColor(colour), 1.6, dash))
+            painter.setPen(QPen(QColor(theme.ink(colour)), 1.6, dash))
             x = np.arange(len(curve), dtype=np.float64)
             painter.drawPolyline(polygon_px(self.to_widget(np.stack([x, curve], axis=1))))
         for place, colour in ((self.pointed, theme.TEXT), (self.marked, theme.ACCENT)):
@@ -138,7 +140,7 @@ class MotionPlot(PlotFrame):
         x = rect.left()
         for name in self._curves:
             colour, dash = STYLES[name]
-            painter.setPen(QPen(QColor(colour), 2, dash))
+            painter.setPen(QPen(QColor(theme.ink(colour)), 2, dash))
             painter.drawLine(QPointF(x, 8), QPointF(x + 18, 8))
             painter.setPen(QColor(theme.TEXT))
             width = painter.fontMetrics().horizontalAdvance(name) + 8

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from cryoscope.app import theme
+from cryoscope.app.widgets.changes_button import value_text
 
 WIDEST = 2_000_000_000
 LONGEST_MEANING = 10
@@ -28,7 +29,7 @@ class OptionForm(QWidget):
     """One row per field: label, editor with its unit, and the description as tooltip.
 
     Fields have ``path, label, unit, help, kind, value, minimum, maximum, choices`` (a
-    :class:`cryoscope.session.FormField`).
+    :class:`cryoscope.session.FormField`), and ``default``: what is not so is marked.
 
     Signals
     -------
@@ -47,6 +48,7 @@ class OptionForm(QWidget):
         super().__init__()
         self._headings = headings
         self.editors: dict[str, QWidget] = {}
+        self._labels: dict[str, QLabel] = {}
         self._layout = QFormLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setVerticalSpacing(3)
@@ -64,11 +66,17 @@ class OptionForm(QWidget):
                 editor.blockSignals(True)
                 _set_value(editor, field)
                 editor.blockSignals(False)
+            changed = field.default is not None and field.default != field.value
+            # What differs from the preset stands out.
+            theme.set_role(self._labels[field.path], "heading" if changed else "")
+            for widget in (editor, self._labels[field.path]):
+                widget.setToolTip(_tip(field))
 
     def _rebuild(self, fields: list[Any]) -> None:
         while self._layout.rowCount():
             self._layout.removeRow(0)
         self.editors.clear()
+        self._labels.clear()
         group = ""
         for field in fields:
             if self._headings and (name := group_name(field.path)) != group:
@@ -77,10 +85,9 @@ class OptionForm(QWidget):
                 heading.setProperty("role", "heading")
                 self._layout.addRow(heading)
             editor = self._editor(field)
-            editor.setToolTip(field.help)
             editor.setAccessibleName(field.label)
             label = QLabel(field.label)
-            label.setToolTip(field.help)
+            self._labels[field.path] = label
             label.setWordWrap(True)
             label.setBuddy(editor)
             self._layout.addRow(label, editor)
@@ -111,6 +118,13 @@ class OptionForm(QWidget):
         else:
             line.editingFinished.connect(lambda: emit(line.text()))
         return line
+
+
+def _tip(field: Any) -> str:
+    """What a setting means, and what the method has for it."""
+    if field.default is None or field.default == "":
+        return str(field.help)
+    return f"{field.help}\nDefault of this method: {value_text(field.default, field.unit)}"
 
 
 def _number_editor(field: Any, emit: Callable[[Any], None]) -> QWidget:

@@ -184,6 +184,10 @@ class PathOverlay(QWidget):
         """The path, its way-points, the marks, and what is being drawn."""
         if self._canvas.empty_text:
             return
+        with theme.dark_ground():
+            self._paint_all()
+
+    def _paint_all(self) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setClipRect(self._canvas.plot_rect())
@@ -206,15 +210,32 @@ class PathOverlay(QWidget):
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, HINTS[self.tool.value])
         painter.end()
 
+    def _paint_tethers(self, painter: QPainter, places: NDArray[np.float64]) -> None:
+        """From the first and last way-point to the states they belong to, where these lie apart."""
+        for way, state in ((0, 0), (-1, -1)):
+            handle, end = self._place_px(self._ways[way]), QPointF(*places[state])
+            apart = _length_px([handle, end])
+            if np.isfinite(apart) and apart > HANDLE_PX:
+                _paint_tether(painter, handle, end)
+
     def _paint_path(self, painter: QPainter) -> None:
         if len(self._points) < 2:
             return
         places = self._canvas.to_widget(self._points)
         _paint_line(painter, places, LINE)
+        if self.editable and len(self._ways) > 1:
+            self._paint_tethers(painter, places)
         painter.setPen(QPen(QColor(HALO), 1.0))
         painter.setBrush(QColor(LINE))
         for x, y in places[np.isfinite(places).all(axis=1)]:
             painter.drawEllipse(QPointF(x, y), 2.4, 2.4)
+
+
+def _paint_tether(painter: QPainter, begin: QPointF, end: QPointF) -> None:
+    for colour in (HALO, theme.ACCENT):
+        pen = QPen(QColor(colour), 3.0 if colour == HALO else 1.2, Qt.PenStyle.DotLine)
+        painter.setPen(pen)
+        painter.drawLine(begin, end)
 
 
 def _table(xy: ArrayLike) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ sharper text, and without a second OpenGL context beside napari's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,8 @@ class PlotFrame(QWidget):
     """Axes around a data rectangle ``(x_min, x_max, y_min, y_max)``; subclasses paint the data."""
 
     left_px, right_px, top_px, bottom_px = 58, 12, 10, 38
+    #: Whether the data are a picture that goes from black to bright, in the light theme too.
+    picture = False
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,14 +72,16 @@ class PlotFrame(QWidget):
         if self.empty_text:
             self._paint_empty(painter)
         else:
-            painter.fillRect(rect, QColor(theme.PLOT_BACKGROUND))
-            self._paint_grid(painter, rect)
-            painter.save()
-            painter.setClipRect(rect)
-            self.paint_data(painter, rect)
-            painter.restore()
+            with theme.dark_ground() if self.picture else nullcontext():
+                painter.fillRect(rect, QColor(theme.PLOT_BACKGROUND))
+                self._paint_grid(painter, rect)
+                painter.save()
+                painter.setClipRect(rect)
+                self.paint_data(painter, rect)
+                painter.restore()
             self._paint_labels(painter, rect)
-            self.paint_overlay(painter, rect)
+            with theme.dark_ground() if self.picture else nullcontext():
+                self.paint_overlay(painter, rect)
         painter.end()
 
     def paint_data(self, painter: QPainter, rect: QRectF) -> None:

@@ -151,7 +151,7 @@ class SequenceStrip(QAbstractScrollArea):
             red, green, blue = (float(value) for value in self._colours[place][:3])
             painter.fillRect(box.adjusted(0, 0, -1, 0), QColor.fromRgbF(red, green, blue))
             light = 0.3 * red + 0.59 * green + 0.11 * blue > _DARK_TEXT_ABOVE
-            ink = "#101215" if light else theme.TEXT
+            ink = "#101215" if light else "#f0f1f2"
         painter.setPen(QColor(ink))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self._letters[place])
         if place in self._breaks:

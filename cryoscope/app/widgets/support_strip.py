@@ -93,7 +93,7 @@ class SupportStrip(QWidget):
     def _paint_bar(self, painter: QPainter, frame: int, share: float) -> None:
         box = self.bar(frame)
         gap = 1.0 if box.width() > 4 else 0.0
-        ground = "#4a515b" if frame == self.frame else theme.PLOT_BACKGROUND
+        ground = theme.BAR_CHOSEN if frame == self.frame else theme.PLOT_BACKGROUND
         painter.fillRect(box.adjusted(0, 0, -gap, 0), QColor(ground))
         colour = theme.ERROR if self.poor(frame) else theme.DENSITY
         if frame == self.frame:

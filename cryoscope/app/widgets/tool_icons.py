@@ -16,7 +16,7 @@ _Draw = Callable[[QPainter], None]
 def tool_icon(name: str) -> QIcon:
     """The icon of a tool or of a way to combine selections."""
     icon = QIcon()
-    for mode, colour in ((QIcon.Mode.Normal, theme.TEXT), (QIcon.Mode.Disabled, "#7d848c")):
+    for mode, colour in ((QIcon.Mode.Normal, theme.TEXT), (QIcon.Mode.Disabled, theme.DISABLED)):
         pixmap = QPixmap(SIDE_PX * SCALE, SIDE_PX * SCALE)
         pixmap.fill(Qt.GlobalColor.transparent)
         painter = QPainter(pixmap)

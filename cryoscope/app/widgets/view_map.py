@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QRectF
-from qtpy.QtGui import QImage, QPainter
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QWidget
 
 from cryoscope.app import theme
-from cryoscope.app.widgets.plot_frame import PlotFrame
+from cryoscope.app.widgets.plot_frame import PlotFrame, small_font
 
 EMPTY_TEXT = "From where the selected particles are seen appears here."
 #: Times the mean of all bins at the bright end of the colours.
@@ -29,6 +31,12 @@ class ViewMapPlot(PlotFrame):
         self.empty_text = EMPTY_TEXT
         self.setMinimumHeight(140)
         self._pixels: NDArray[np.uint8] | None = None
+        self._marks: tuple[tuple[float, float, str], ...] = ()
+
+    def set_marks(self, marks: Sequence[tuple[float, float, str]]) -> None:
+        """Write short words at (azimuth, elevation) in degrees."""
+        self._marks = tuple(marks)
+        self.update()
 
     def set_counts(self, counts: NDArray[np.integer] | None) -> None:
         """Show (pole to pole, around) counts, the first row at elevation -90; None: nothing."""
@@ -51,3 +59,22 @@ class ViewMapPlot(PlotFrame):
         height, width, _ = self._pixels.shape
         image = QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888)
         painter.drawImage(rect, image)
+
+    def paint_overlay(self, painter: QPainter, rect: QRectF) -> None:
+        """The words, readable on bright and dark bins."""
+        if self._pixels is None or not self._marks:
+            return
+        places = [(azimuth, np.sin(np.deg2rad(up))) for azimuth, up, _ in self._marks]
+        painter.setFont(small_font(self))
+        for (x, y), (_, _, word) in zip(self.to_widget(places), self._marks, strict=True):
+            box = QRectF(0, 0, 16, 14)
+            box.moveCenter(QPointF(x, y))
+            box.moveLeft(min(max(box.left(), rect.left()), rect.right() - box.width()))
+            box.moveTop(min(max(box.top(), rect.top()), rect.bottom() - box.height()))
+            painter.setPen(Qt.PenStyle.NoPen)
+            ground = QColor(theme.PLOT_BACKGROUND)
+            ground.setAlpha(190)
+            painter.setBrush(ground)
+            painter.drawRoundedRect(box, 3, 3)
+            painter.setPen(QColor(theme.TEXT))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, word)
