@@ -108,6 +108,7 @@ def open_or_build_cache(
     with _made(folder), process_lock(folder / "cache.lock", "particle cache", option=_OPTION):
         # Another process may have made it since.
         if (images := build.finished()) is None:
+            build.require_room()
             if announce is not None:
                 announce(build.estimate())
             build.run(progress, should_stop, max(1, workers))
@@ -204,6 +205,16 @@ class _Build:
         count = self.shape[0] - self._resumable()
         return CacheEstimate(count, count * self.image_bytes, free_bytes(self.folder))
 
+    def require_room(self) -> None:
+        """Raise InputError where the disk cannot hold what is still to be made."""
+        require_free(
+            self.folder,
+            self.estimate().needed_bytes + _FREE_MARGIN_BYTES,
+            "the particle cache",
+            option=_OPTION,
+            cure=", or choose a smaller --box-px.",
+        )
+
     def finished(self) -> NDArray[Any] | None:
         """The finished cache; None where there is none, or its images are not of these particles.
 
@@ -275,14 +286,6 @@ class _Build:
         done = self._resumable()
         if done == 0:
             self._discard()
-        missing_bytes = (self.shape[0] - done) * self.image_bytes
-        require_free(
-            self.folder,
-            missing_bytes + _FREE_MARGIN_BYTES,
-            "the particle cache",
-            option=_OPTION,
-            cure=", or choose a smaller --box-px.",
-        )
         with self.part.open("r+b" if done else "w+b") as file:
             layout = {"descr": self.spec.dtype, "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, layout)

@@ -41,7 +41,8 @@ def session(simulated: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessio
     made = Session()
     actions.open_files(made, [simulated / "particles.star", simulated / "reference.pdb"])
     assert actions.wait(made, 60)
-    assert made.notice is None
+    assert made.notice is not None
+    assert made.notice.level == "info"
     actions.set_option(made, "optimiser.epochs", 100_000)
     actions.set_option(made, "live_s", 0.1)
     yield made

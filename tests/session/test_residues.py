@@ -48,6 +48,17 @@ def test_motion_is_measured_over_the_run_and_written(session: Session, tmp_path:
 
 @pytest.mark.parametrize("by", residues.COLOURS_BY)
 def test_the_backbone_takes_every_colour(session: Session, by: str) -> None:
+    if by == "disagreement":
+        trace = residues.residue_trace(session)
+        assert trace is not None
+        lines = [
+            f"{chain},{number},{code},{0.1 * row}"
+            for row, (chain, number, code) in enumerate(
+                zip(trace.chain_id, trace.residue_id, trace.insertion_code, strict=True)
+            )
+        ]
+        header = "chain,residue,insertion_code,disagreement_A"
+        (session.run.folder / "disagreement.csv").write_text("\n".join([header, *lines]) + "\n")
     actions.colour_backbone(session, by)
     actions.wait(session, 60)
     mesh = residues.backbone_mesh(session, session.shown)

@@ -229,6 +229,6 @@ def test_permission_or_space_lost_in_mid_run_keeps_the_last_checkpoint(
 def test_two_programs_cannot_train_in_one_folder(small_config: TrainConfig, tmp_path: Path) -> None:
     events = Trainer(small_config, tmp_path / "run").events()
     next(event for event in events if isinstance(event, StepDone))
-    with pytest.raises(InputError, match=r"in use: process \d+ is writing it.*Stop that"):
+    with pytest.raises(InputError, match=r"in use: process \d+ of this computer .*Stop that"):
         list(train(small_config, tmp_path / "run", resume=True))
     assert list(events)[-1] == RunFinished(10, "completed")
