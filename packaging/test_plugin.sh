@@ -41,5 +41,5 @@ if [ -z "${DISPLAY:-}" ] && [ "$(uname -s)" = Linux ]; then
     export DISPLAY LIBGL_ALWAYS_SOFTWARE=1
 fi
 cd "$scratch/check"
-CRYOSCOPE_REQUIRE_GL=1 NAPARI_CONFIG= PYTEST_QT_API=${QT:-pyside6} \
+CRYOSCOPE_PLAIN_NAPARI=1 CRYOSCOPE_REQUIRE_GL=1 NAPARI_CONFIG= PYTEST_QT_API=${QT:-pyside6} \
     "$python" -m pytest -q -o "qt_api=${QT:-pyside6}" tests/app/test_plugin.py

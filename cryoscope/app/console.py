@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,18 @@ MISSING_TEXT = (
 )
 
 
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """IPython tells all that this process starts later to write in colours, into files as well."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
 def toggle_console(window: CryoscopeWindow) -> None:
     """Show or hide the console, which knows ``session``, ``actions`` and ``viewer``."""
     if find_spec("napari_console") is None:
@@ -25,9 +40,10 @@ def toggle_console(window: CryoscopeWindow) -> None:
         return
     view = window.viewer.window._qt_viewer
     made_before = view._console is not None
-    if not made_before:
-        window.viewer.update_console({"session": window.session, "actions": actions})
-    view.toggle_console_visibility()
+    with _environment_kept():
+        if not made_before:
+            window.viewer.update_console({"session": window.session, "actions": actions})
+        view.toggle_console_visibility()
     if not made_before and view._console is not None:
         window.viewer.update_console({"session": window.session, "actions": actions})
         view.dockConsole.setWindowTitle(TITLE)

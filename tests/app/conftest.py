@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import synthetic
 
 pytest.importorskip("napari", reason="the window is not installed (cryoscope[app])")
+
+# napari's own fixture for plugins wants a process in which nobody else opens a window:
+# test_plain_napari.py starts one.
+collect_ignore = [] if os.environ.get("CRYOSCOPE_PLAIN_NAPARI") else ["test_plugin.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -245,11 +246,13 @@ def test_the_log_is_filtered_copied_and_saved(
 
 def test_the_console_has_the_session(windows: Any, until: Until, tmp_path: Path) -> None:
     pytest.importorskip("napari_console")
+    environment = dict(os.environ)
     window = windows()
     entry(window, "View", "Python console").trigger()
     view = window.viewer.window._qt_viewer
     until(lambda: view._console is not None and view.dockConsole.isVisible())
     names = view._console.shell.user_ns
+    assert dict(os.environ) == environment  # a worker started later writes no colours
     assert names["session"] is window.session
     names["session"].notify("info", "hello from the console")
     until(lambda: "hello" in window.status.message.text())
