@@ -16,11 +16,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from cryoscope.session.child_process import (
@@ -32,7 +29,7 @@ from cryoscope.session.child_process import (
 )
 from cryoscope.session.log_sources import WORKER_LOG
 from cryoscope.session.records import RunStatus
-from cryoscope.session.runner import Command, ObservedRunner, decode_command
+from cryoscope.session.runner import Command, ObservedRunner
 from cryoscope.training.events import RunFailed, event_from_json
 
 WORKER = (sys.executable, "-m", "cryoscope.training.worker")
@@ -91,27 +88,6 @@ class ProcessRunner(ObservedRunner):
     def send(self, command: Command) -> None:
         """Queue a command; a child that has ended does not read it."""
         self._outbox.put(command)
-
-    def decode(
-        self,
-        request_id: int,
-        z: NDArray[np.floating],
-        *,
-        volume: bool,
-        path: Path,
-        box_size_px: int | None = None,
-    ) -> None:
-        """Ask for (states, d) latents to be decoded into ``path``."""
-        self.send(
-            decode_command(
-                request_id,
-                z,
-                volume=volume,
-                path=path,
-                box_size_px=box_size_px,
-                step=self.checkpoint_step,
-            )
-        )
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the child's input, upon which it saves a checkpoint and exits; else kill it."""

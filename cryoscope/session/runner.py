@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,7 +103,7 @@ def decode_command(
     }
 
 
-class ObservedRunner:
+class ObservedRunner(ABC):
     """What all runners share: publishing events and reading the status off them."""
 
     events = Signal(object)
@@ -121,6 +122,31 @@ class ObservedRunner:
     def ready(self) -> bool:
         """Whether states can be decoded."""
         return self._ready
+
+    @abstractmethod
+    def send(self, command: Command) -> None:
+        """Pass a command on."""
+
+    def decode(
+        self,
+        request_id: int,
+        z: NDArray[np.floating],
+        *,
+        volume: bool,
+        path: Path,
+        box_size_px: int | None = None,
+    ) -> None:
+        """Ask for (states, d) latents to be decoded into ``path``."""
+        self.send(
+            decode_command(
+                request_id,
+                z,
+                volume=volume,
+                path=path,
+                box_size_px=box_size_px,
+                step=self.checkpoint_step,
+            )
+        )
 
     def _publish(self, event: TrainEvent) -> None:
         self._status = status_after(event, self._status)

@@ -6,14 +6,10 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cryoscope.session.records import RunStatus
-from cryoscope.session.runner import Command, ObservedRunner, decode_command
+from cryoscope.session.runner import Command, ObservedRunner
 from cryoscope.training.events import RunFailed, TrainEvent
 
 
@@ -76,27 +72,6 @@ class ThreadRunner(ObservedRunner):
                 self._inbox.put(command)
             else:
                 self._engine.submit(command)
-
-    def decode(
-        self,
-        request_id: int,
-        z: NDArray[np.floating],
-        *,
-        volume: bool,
-        path: Path,
-        box_size_px: int | None = None,
-    ) -> None:
-        """Ask for (states, d) latents to be decoded into ``path``."""
-        self.send(
-            decode_command(
-                request_id,
-                z,
-                volume=volume,
-                path=path,
-                box_size_px=box_size_px,
-                step=self.checkpoint_step,
-            )
-        )
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Stop with a checkpoint and quit; a thread that does not is no longer waited for."""
