@@ -83,7 +83,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert child.returncode == 0
     assert set(COMMANDS) == {
         "view", "demo", "simulate", "train", "latents", "decode", "export", "control", "bench",
-        "doctor", "analyze", "landscape", "reconstruct", "convert", "import-selection",
+        "doctor", "analyze", "landscape", "reconstruct", "convert", "import-selection", "ask",
     }  # fmt: skip
     for name in COMMANDS:
         assert re.search(rf"\b{name}\b", child.stdout)

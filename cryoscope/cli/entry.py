@@ -17,6 +17,7 @@ from typer.main import get_command
 from cryoscope import __version__
 from cryoscope.cli import (
     analyze,
+    ask,
     bench,
     control,
     convert,
@@ -76,6 +77,7 @@ for module in (
     demo,
     simulate,
     train,
+    ask,
     results,
     decode,
     analyze,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryoscope.cli.entry import run
 from cryoscope.session import RunStatus, Session, actions
 from cryoscope.session.attached_runner import AttachedRunner, run_writer
 from tests.session.conftest import ROOT, eventually
@@ -79,8 +80,9 @@ def test_follow_pause_checkpoint_resume_and_stop(
     eventually(lambda: session.run.step > paused_at, "steps after the pause")
     assert np.all(np.diff(session.run.history.step) > 0)
 
-    actions.stop_training(session)
+    assert run(["ask", str(folder), "stop"]) == 0
     assert trainer.wait(60) == 130, "stopped by the user, as by Ctrl-C"
+    assert run(["ask", str(folder), "pause"]) == 2
     eventually(lambda: session.run.status is RunStatus.STOPPED, "stop")
     assert run_writer(folder) is None
     session.change(notice=None)
