@@ -8,6 +8,7 @@ selections and tables of particles (``.csv``, ``.parquet``) by the names in them
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,8 @@ from cryoscope.io.star_columns import selection_columns
 
 MATCHED_SUFFIXES = (".star", ".cs", ".pkl", ".txt", ".npy", ".json", *TABLE_SUFFIXES)
 _LARGEST_NUMBERS_BYTES = 1 << 28
+#: Header and first images of a stack; of so many stacks.
+_COMPARED_BYTES, _STACKS_COMPARED = 1 << 16, 20
 
 
 def match_particles(
@@ -140,6 +143,7 @@ def _match_star_rows(particles: Particles, star: StarFile, path: Path) -> NDArra
     if record is not None and record.uid is not None and len(record.uid) == block.rows:
         return _find(particles.uid.tolist(), record.uid.tolist(), particles, path)
     uid, names = particles.uid.tolist(), block.text("_rlnImageName").tolist()
+    _refuse_other_stacks(particles, names, path)
     known = set(uid)
     if _from_star(particles) and any(one.rpartition("#")[0] in known for one in uid if "#" in one):
         return _match_lines(particles, star)
@@ -151,6 +155,40 @@ def _match_star_rows(particles: Particles, star: StarFile, path: Path) -> NDArra
     # 1@a.mrcs and 000001@a.mrcs are one image; the folder of a stack is part of its name, since
     # another extraction may have given other numbers to the particles of a micrograph.
     return _find([_image(one) for one in uid], [_image(one) for one in names], particles, path)
+
+
+def _refuse_other_stacks(particles: Particles, names: Sequence[str], path: Path) -> None:
+    """Refuse names that are the same by chance (``000001@particles.mrcs``).
+
+    A stack that lies where the file says, and holds other images than that of the particles,
+    shows that they are.
+    """
+    if not isinstance(particles.images, StackImages):
+        return
+    own = {file.name: file for file in particles.images.files}
+    first_row: dict[str, int] = {}
+    for row, name in enumerate(names):
+        first_row.setdefault(name.partition("@")[2], row)
+    for stack, row in itertools.islice(first_row.items(), _STACKS_COMPARED):
+        there, here = path.parent / stack, own.get(_bare(stack))
+        if here is not None and not _same_beginning(here, there):
+            raise InputError(
+                f"its images are in {there}, those of {particles.source.file.name} of the same "
+                f"names in {here}, and they differ",
+                file=path,
+                row=row + 1,
+                cure="Give a selection of these particles",
+            )
+
+
+def _same_beginning(one: Path, other: Path) -> bool:
+    """Whether two files may be the same; of one that is not there nothing is known."""
+    if not (one.is_file() and other.is_file()) or one.samefile(other):
+        return True
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as left, other.open("rb") as right:
+        return left.read(_COMPARED_BYTES) == right.read(_COMPARED_BYTES)
 
 
 def _image(name: str) -> Hashable:

@@ -253,3 +253,15 @@ def test_names_that_climb_out_of_their_folder_are_not_exported(
         export_rows(particles, [False, True], inside / "out.star")
     assert sorted(tmp_path.rglob("*")) == before
     export_rows(particles, [False, True], inside / "out.txt")  # numbers point nowhere
+
+
+def test_names_that_are_the_same_by_chance_are_refused(folder: Path, tmp_path: Path) -> None:
+    particles = read_any(folder / "particles.star")
+    write_star(tmp_path / "other.star", ["000002@a.mrcs", "000001@b.mrcs"])
+    assert match_particles(particles, tmp_path / "other.star").tolist() == [2, 1]
+    (tmp_path / "a.mrcs").write_bytes((folder / "a.mrcs").read_bytes())  # a copy is the same
+    assert len(match_particles(particles, tmp_path / "other.star")) == 2
+    with StackWriter(tmp_path / "b.mrcs", BOX, 1.5) as writer:
+        writer.append(np.random.default_rng(5).normal(size=(COUNT, BOX, BOX)))
+    with pytest.raises(InputError, match=r"row 2: .*b\.mrcs.* differ"):
+        match_particles(particles, tmp_path / "other.star")
