@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QMenu
 
 from cryoscope.app.about import show_about
 from cryoscope.app.appearance import CHOICES
+from cryoscope.app.documentation import show_documentation
 from cryoscope.app.palette import CommandPalette
 from cryoscope.app.shortcuts import ShortcutSheet
 from cryoscope.app.tour import start_tour
@@ -28,6 +29,7 @@ def fill_help(window: CryoscopeWindow, menu: QMenu) -> None:
     _entry(menu, "Keyboard shortcuts", SHEET_KEYS, lambda: show_sheet(window))
     menu.addSeparator()
     _entry(menu, "Tour of the window", (), lambda: start_tour(window))
+    _entry(menu, "Documentation", (), lambda: show_documentation(window.main))
     menu.addSeparator()
     _entry(menu, "About Cryoscope", (), lambda: show_about(window.main))
     window.palette = palette
