@@ -73,7 +73,9 @@ def train(
     ] = None,
     box_px: Annotated[
         int | None,
-        typer.Option(help="Training box in pixels; images are Fourier-cropped \\[default: automatic]"),
+        typer.Option(
+            help="Training box in pixels; images are Fourier-cropped \\[default: automatic]"
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N \\[default: auto]")

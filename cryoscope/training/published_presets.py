@@ -1,8 +1,9 @@
 """The published atomic-model methods as configurations, with the corrections made to them.
 
 Facts are from the papers and, where these leave something open, from the authors' code; Cryofold
-(arXiv:2107.01331) has no code. What differs on purpose is said beside each. Common to all: projection without aliasing, the model (not the data) is shifted, Fourier
-cropping, float32 throughout, and networks whose last layer starts at zero.
+(arXiv:2107.01331) has no code. What differs on purpose is said beside each. Common to all:
+projection without aliasing, the model (not the data) is shifted, Fourier cropping, float32
+throughout, and networks whose last layer starts at zero.
 """
 
 from __future__ import annotations
