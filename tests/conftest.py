@@ -93,7 +93,7 @@ def _drawing_works(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small simulated set, and a run that was trained on it."""
+    """A small simulated set, and a run that was trained on it; shared: copy it before writing."""
     from cryoscope.cli.entry import run
 
     folder = tmp_path_factory.mktemp("trained_set") / "set"

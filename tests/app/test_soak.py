@@ -26,7 +26,7 @@ LONG_MS = 120_000
 
 
 @pytest.fixture
-def window(qtbot: Any, tmp_path: Path, trained_set: Path, until: Until) -> Iterator[Any]:
+def window(qtbot: Any, tmp_path: Path, here: Path, until: Until) -> Iterator[Any]:
     """A window with the small set open, and settings that refresh and save often."""
     threads = {thread.ident for thread in threading.enumerate()}
     made = CryoscopeWindow(tmp_path / "demo")
@@ -43,7 +43,7 @@ def window(qtbot: Any, tmp_path: Path, trained_set: Path, until: Until) -> Itera
         ("device", "cpu"),
     ):
         actions.set_option(session, name, value)
-    actions.open_files(session, [trained_set / "particles.star", trained_set / "reference.pdb"])
+    actions.open_files(session, [here / "particles.star", here / "reference.pdb"])
     until(lambda: session.particles is not None and session.structure is not None, LONG_MS)
     gone: list[bool] = []
     made.closed.connect(lambda: gone.append(True))
