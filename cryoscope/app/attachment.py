@@ -13,6 +13,7 @@ from typing import Any
 from napari.utils import notifications
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QTextDocumentFragment
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -27,6 +28,7 @@ from qtpy.QtWidgets import (
 from cryoscope.app import dialogs, theme
 from cryoscope.app.napari_bridge import EMPTY_TEXT
 from cryoscope.app.session_view import SessionView
+from cryoscope.app.widgets.job_line import JobLine
 from cryoscope.session import Session, actions
 from cryoscope.session.extensions import tell_broken
 
@@ -40,9 +42,12 @@ WIDGETS: dict[str, tuple[tuple[tuple[str, int], ...], Qt.DockWidgetArea]] = {
     "structure": ((("structure", 1),), Qt.DockWidgetArea.BottomDockWidgetArea),
     "checking": ((("checking", 1),), Qt.DockWidgetArea.LeftDockWidgetArea),
     "runs": ((("runs", 1),), Qt.DockWidgetArea.LeftDockWidgetArea),
+    "landscape": ((("landscape", 1),), Qt.DockWidgetArea.LeftDockWidgetArea),
+    "log": ((("log", 1),), Qt.DockWidgetArea.BottomDockWidgetArea),
+    "extensions": ((("extensions", 1),), Qt.DockWidgetArea.BottomDockWidgetArea),
 }
 #: napari's dock whose place our panels share: three below each other have no room.
-SHARED_DOCK = "layer list"
+SHARED_DOCK = "layer controls"
 LABEL_PT, LEAST_HEIGHT_PX = 9, 120
 _attachments: dict[int, Attachment] = {}
 
@@ -82,6 +87,7 @@ class PanelHolder(QWidget):
             layout.setSpacing(0)
         self._inside = inside
         self._docked = False
+        self._dock: QDockWidget | None = None
         # Else napari puts an empty stretch below.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._take_panels()
@@ -93,15 +99,25 @@ class PanelHolder(QWidget):
                 self._docked = True
                 self._take_panels()
             elif self._docked:
-                self._docked = False
+                self._docked, self._dock = False, None
                 self._attachment.store(self.name)
         elif event.type() == QEvent.Type.Show:
             self._attachment.watch_window_of(self)
+            self._watch_dock()
         return bool(super().event(event))
 
     def dress(self) -> None:
         """Take our style, over that of napari's theme."""
         self.setStyleSheet(theme.STYLE)
+
+    def _watch_dock(self) -> None:
+        """A log behind other docks is not kept up to date: it is when it comes to the front."""
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if self.name == "log" and dock is not None and dock is not self._dock:
+            self._dock = dock
+            dock.visibilityChanged.connect(self._attachment.refresh_log)
 
     def _take_panels(self) -> None:
         self.dress()
@@ -122,6 +138,8 @@ class Attachment(QObject):
     ----------
     session, view
         What is open, and what shows it.
+    work
+        What goes on in the background, in napari's status bar: seen whichever docks are open.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -133,6 +151,9 @@ class Attachment(QObject):
         self.view = SessionView(self.session, viewer, (Path.cwd() / DEMO_FOLDER).absolute(), self)
         # Panels without a dock wait here, so that they are not windows of their own.
         self._shelf = QWidget()
+        self.work = JobLine(self.session, self.view.bridge)
+        self.work.setParent(self._shelf)
+        self.work.cancelled.connect(lambda text: notifications.show_info(f"Cancelled: {text}"))
         self._follow_theme()
         viewer.events.theme.connect(self._follow_theme)
         self.view.napari_bridge.labelled.connect(self._label)
@@ -145,9 +166,11 @@ class Attachment(QObject):
         """End with the main window that a widget is in."""
         while widget is not None and not isinstance(widget, QMainWindow):
             widget = widget.parentWidget()
-        if self._main is None and widget is not None:
+        if self._main is None and widget is not None and not self._closed:
             self._main = widget
             widget.installEventFilter(self)
+            widget.statusBar().addPermanentWidget(self.work)
+            self.work.show()
 
     def store(self, widget: str) -> None:
         """Keep the panels of a widget that is no longer docked."""
@@ -157,6 +180,11 @@ class Attachment(QObject):
             panel = self.view.panel(name)
             panel.hide()
             panel.setParent(self._shelf)
+
+    def refresh_log(self, seen: bool) -> None:
+        """Bring the log up to date; its dock has come to the front, or gone behind others."""
+        if seen and not self._closed:
+            self.view.panel("log").refresh()
 
     def place(self, widget: str, dock: QDockWidget) -> None:
         """Put a dock that napari has just made where that widget is at home."""
@@ -196,10 +224,15 @@ class Attachment(QObject):
             return
         self._closed = True
         _attachments.pop(id(self._viewer), None)
+        if self._main is not None:
+            # PyQt deletes a window with its Python object, which holders of panels would keep.
+            self._main.removeEventFilter(self)
+            self._main = None
         self._viewer.events.theme.disconnect(self._follow_theme)
         self.view.close()
         session = self.session
         threading.Thread(target=lambda: actions.close(session), name="cryoscope closing").start()
+        self.work.deleteLater()
         self._shelf.deleteLater()
         for panel in self.view.panels.values():
             panel.deleteLater()
@@ -211,6 +244,7 @@ class Attachment(QObject):
 
     def _follow_theme(self, _event: Any = None) -> None:
         theme.use(get_theme(self._viewer.theme).type)
+        self.work.setStyleSheet(theme.STYLE)
         for holder in () if self._main is None else self._main.findChildren(PanelHolder):
             holder.dress()
         self.view.napari_bridge.retint()
@@ -219,7 +253,9 @@ class Attachment(QObject):
     def _label(self, text: str) -> None:
         """Say over the view where the state comes from, as every map is to be labelled."""
         overlay = self._viewer.canvas.overlays.text
-        overlay.text = "" if text == EMPTY_TEXT else text
+        # napari's overlay knows no HTML.
+        plain = QTextDocumentFragment.fromHtml(text).toPlainText()
+        overlay.text = "" if text == EMPTY_TEXT else plain
         overlay.position, overlay.font_size = "top_left", LABEL_PT
         overlay.visible = bool(overlay.text)
 

@@ -14,6 +14,7 @@ OPEN_FILTER = (
     "*.gz);;All files (*)"
 )
 STAR_FILTER = "RELION particles (*.star)"
+MAP_FILTER = "Map (*.mrc *.map *.ccp4);;All files (*)"
 CSV_FILTER = "Table (*.csv)"
 TRAJECTORY_FILTER = "Multi-model PDB (*.pdb);;mmCIF (*.cif)"
 
@@ -27,6 +28,15 @@ def ask_files(parent: QWidget, folder: str = "") -> list[Path]:
     if paths:
         remember_folder("open files", paths[0].parent)
     return paths
+
+
+def ask_map(parent: QWidget, title: str, folder: str = "") -> Path | None:
+    """A map to be read, or None."""
+    name, _ = QFileDialog.getOpenFileName(parent, title, _begin_in(title, folder), MAP_FILTER)
+    if not name:
+        return None
+    remember_folder(title, Path(name).parent)
+    return Path(name)
 
 
 def ask_folder(parent: QWidget, title: str, folder: str = "") -> Path | None:

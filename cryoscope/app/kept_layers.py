@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from napari.layers import Surface
 from napari.utils.colormaps import Colormap
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from cryoscope.app import theme
 from cryoscope.app.napari_bridge import (
     BACKBONE_LAYER,
     DENSITY_LAYER,
     DENSITY_OPACITY,
-    UNITS,
     NapariBridge,
     SurfaceData,
     surface_data,
+    units_beside,
 )
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.session import residues
@@ -46,23 +46,69 @@ class KeptLayers(QObject):
 
     Side by side is napari's grid: every state has a part of the view to itself, and one camera
     turns them all.
+
+    Attributes
+    ----------
+    named_in_cells
+        Whether something names the states in their cells: the label over the view then does not.
+
+    Signals
+    -------
+    arranged ()
+        States may have moved to other cells, or have changed.
     """
+
+    arranged = Signal()
 
     def __init__(self, session: Any, bridge: QtBridge, view: NapariBridge) -> None:
         super().__init__(view)
         self._session, self._view, self._viewer = session, view, view.viewer
+        self.named_in_cells = False
         self._pairs: dict[str, _Pair] = {}
         self._stubs: list[Surface] = []
         self._order: list[int] = []
+        self._shape = (1, 1)
         for field in ("kept_states", "scene", "backbone_colour", "residue_motion"):
             bridge.watch(field, lambda _value: self.refresh())
         view.drawn.connect(lambda _state: self._arrange())
         view.range_changed.connect(lambda _maximum: self.refresh())
         self._viewer.layers.events.removed.connect(self._forget)
+        self._viewer.canvas.grid.events.shape.connect(self._keep_size)
 
     def close(self) -> None:
         """Let go of the viewer."""
         self._viewer.layers.events.removed.disconnect(self._forget)
+        self._viewer.canvas.grid.events.shape.disconnect(self._keep_size)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer that the states are drawn in."""
+        return self._viewer
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        rows, columns = self._viewer.canvas.grid.actual_shape(self._viewer.layers)
+        return int(rows), int(columns)
+
+    def cells(self) -> list[tuple[tuple[int, int], Any | None]]:
+        """Every cell (row, column) that shows a state, and which kept one; None for the shown."""
+        if not self._viewer.canvas.grid.enabled or self._session.shown is None:
+            return []
+        kept = {one.name: one for one in self._session.kept_states}
+        owners: dict[int, Any | None] = {
+            id(layer): kept[name]
+            for name, pair in self._pairs.items()
+            if name in kept
+            for layer in (pair.backbone, pair.density)
+        }
+        owners |= {id(layer): None for layer in (*self._view.layers, *self._stubs)}
+        layers, found = self._viewer.layers, []
+        for cell, indices in self._viewer.canvas.grid.iter_viewboxes(layers):
+            known = [owners[id(layers[i])] for i in indices if id(layers[i]) in owners]
+            if known:
+                found.append((cell, known[0]))
+        return found
 
     def refresh(self) -> None:
         """Draw the states that are kept now."""
@@ -122,8 +168,14 @@ class KeptLayers(QObject):
 
     def _add(self, name: str) -> Surface:
         layer = Surface(
-            _NOTHING, name=name, shading="smooth", blending="opaque", visible=False, units=UNITS
+            _NOTHING,
+            name=name,
+            shading="smooth",
+            blending="opaque",
+            visible=False,
+            units=units_beside(self._viewer),
         )
+        layer.events.visible.connect(lambda _event: self.arranged.emit())
         self._viewer.layers.append(layer)
         return layer
 
@@ -134,7 +186,10 @@ class KeptLayers(QObject):
         grid = self._viewer.canvas.grid
         beside = self._session.scene.layout == "grid" and bool(self._pairs)
         states = [self._shown_pair(beside)]
-        states += [[pair.backbone, pair.density] for pair in self._pairs.values()]
+        # In the order in which they are listed: one that has been renamed keeps its place.
+        names = [one.name for one in self._session.kept_states if one.name in self._pairs]
+        pairs = [self._pairs[name] for name in names]
+        states += [[pair.backbone, pair.density] for pair in pairs]
         if beside:
             wanted = [layer for pair in states for layer in pair]
         else:
@@ -150,6 +205,19 @@ class KeptLayers(QObject):
             grid.stride = 2
         if grid.enabled != beside:
             grid.enabled = beside
+        self._keep_size()
+        self.arranged.emit()
+
+    def _keep_size(self, _event: Any = None) -> None:
+        """Zoom so that a state takes as much of its cell as it took of the view, or of its cell."""
+        shape = self.grid_shape
+        if shape == self._shape:
+            return
+        height, width = (float(side) for side in self._viewer.canvas.size)
+        was, now = (min(height / rows, width / columns) for rows, columns in (self._shape, shape))
+        self._shape = shape
+        if was > 0 and now > 0:
+            self._viewer.scene.camera.zoom *= now / was
 
     def _shown_pair(self, beside: bool) -> list[Surface | None]:
         """The layers of the shown state; in the grid one that is missing leaves its place empty."""
@@ -174,7 +242,8 @@ class KeptLayers(QObject):
             for one in self._session.kept_states
             if one.visible
         ]
-        self._view.set_legend("".join(lines))
+        in_cells = self.named_in_cells and self._session.scene.layout == "grid"
+        self._view.set_legend("" if in_cells else "".join(lines))
 
     def _forget(self, event: Any) -> None:
         self._stubs = [layer for layer in self._stubs if layer is not event.value]

@@ -30,7 +30,7 @@ PAINTED_MS = 30
 HEADROOM, MUCH_LESS, SHRINK = 1.1, 0.5, 0.8
 #: Part of its box's width that a molecule takes, more or less.
 MAP_SHARE = 0.7
-UNITS = ("angstrom", "angstrom", "angstrom")
+UNITS, PIXELS = ("angstrom", "angstrom", "angstrom"), ("pixel", "pixel", "pixel")
 FIRST_LOOK_DEG = (0.0, 25.0, 0.0)
 
 SurfaceData = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
@@ -77,7 +77,7 @@ class NapariBridge(QObject):
         self.backbone_mesh: Callable[[Any], Mesh] = _own_backbone
         self.surface_mesh: Callable[[Any], Mesh | None] = _own_surface
         self._surface_scale: tuple[Colormap, float, float] | None = None
-        self._legend = ""
+        self._legend, self._empty_text = "", EMPTY_TEXT
         self._scale: tuple[Colormap, float] | None = None
         self._drawn: Any | None = None
         self._look: tuple[int, int] | None = None
@@ -180,6 +180,14 @@ class NapariBridge(QObject):
             self._legend = lines
             self._tell_label()
 
+    def set_empty_text(self, text: str) -> None:
+        """What is said while no state is shown; empty for what one says before anything is open."""
+        text = text or EMPTY_TEXT
+        if text != self._empty_text:
+            self._empty_text = text
+            if self._drawn is None:
+                self._tell_label()
+
     @property
     def drawn_state(self) -> Any | None:
         """The state that was drawn last."""
@@ -201,7 +209,7 @@ class NapariBridge(QObject):
     def _tell_label(self) -> None:
         state = self._drawn
         if state is None:
-            self.labelled.emit(EMPTY_TEXT)
+            self.labelled.emit(self._empty_text)
             return
         box = f" · {state.box_text}" if state.box_text else ""
         mark = ""
@@ -252,7 +260,7 @@ class NapariBridge(QObject):
                 contrast_limits=(0.0, max(self._maximum_A, SMALLEST_RANGE_A)),
                 shading="smooth",
                 blending="opaque",
-                units=UNITS,
+                units=units_beside(self.viewer),
             )
             self._apply_scale()
             self.viewer.layers.insert(0, self._backbone)
@@ -273,7 +281,7 @@ class NapariBridge(QObject):
                 name=DENSITY_LAYER,
                 contrast_limits=(0.0, 1.0),
                 shading="smooth",
-                units=UNITS,
+                units=units_beside(self.viewer),
             )
             self._look_of_map = ()
             self._style_density(state)
@@ -342,6 +350,11 @@ class NapariBridge(QObject):
             self._backbone = None
         elif event.value is self._density:
             self._density = None
+
+
+def units_beside(viewer: Any) -> tuple[str, str, str]:
+    """Å; pixels beside layers that say no length: napari warns of every layer in a mixture."""
+    return PIXELS if any(str(one.units[-1]) == "pixel" for one in viewer.layers) else UNITS
 
 
 def _own_backbone(state: Any) -> Mesh:

@@ -9,7 +9,6 @@ from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QMessageBox
 
 from cryoscope.app.dock_tabs import hide_spare_tabs
-from cryoscope.app.panels.log import LogPanel
 from cryoscope.session import actions
 from cryoscope.session.project_records import WindowState
 
@@ -34,7 +33,7 @@ class ProjectDesk(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self.keep_window)
-        self.log = LogPanel(window.session, window.bridge)
+        self.log = window.view.panel("log")
         window.docks["log"].widget().layout().addWidget(self.log, 1)
         window.docks["log"].visibilityChanged.connect(lambda _seen: self.log.refresh())
         window.napari_bridge.drawn.connect(self._drawn)

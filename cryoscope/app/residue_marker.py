@@ -14,7 +14,7 @@ from vispy.geometry import create_sphere
 
 from cryoscope import conventions
 from cryoscope.app import theme
-from cryoscope.app.napari_bridge import UNITS, NapariBridge
+from cryoscope.app.napari_bridge import NapariBridge, units_beside
 from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.session import actions, residues
 
@@ -79,7 +79,7 @@ class ResidueMarker(QObject):
                 shading="smooth",
                 # Without depth: seen also where it lies behind something.
                 blending="translucent_no_depth",
-                units=UNITS,
+                units=units_beside(self._viewer),
             )
             self._viewer.layers.append(self._layer)
             return

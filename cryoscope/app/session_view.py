@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ from napari import Viewer
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
+from cryoscope.app.extension_panels import ExtensionTabs
 from cryoscope.app.kept_layers import KeptLayers
 from cryoscope.app.napari_bridge import NapariBridge
 from cryoscope.app.panels.checking import CheckingPanel
+from cryoscope.app.panels.landscape import LandscapePanel
 from cryoscope.app.panels.latent import LatentPanel
+from cryoscope.app.panels.log import LogPanel
 from cryoscope.app.panels.project import ProjectPanel
 from cryoscope.app.panels.runs import RunsPanel
 from cryoscope.app.panels.selections import SelectionsPanel
@@ -24,10 +29,12 @@ from cryoscope.app.qt_bridge import QtBridge
 from cryoscope.app.residue_colours import BackboneColours
 from cryoscope.app.residue_marker import ResidueMarker
 from cryoscope.app.surface_look import SurfaceColours
-from cryoscope.session import Session
+from cryoscope.session import Session, actions
 
 #: A state that is asked for through one of these fields is drawn at once.
-ASKED_THROUGH = ("cursor_xy", "contours", "check", "structure")
+ASKED_THROUGH = ("cursor_xy", "contours", "check", "structure", "landscape")
+#: Characters in a line of what an empty view says: it must fit into a narrow one.
+EMPTY_WIDTH = 52
 
 
 class SessionView(QObject):
@@ -68,7 +75,8 @@ class SessionView(QObject):
 
     def panel(self, name: str) -> Any:
         """The panel of that name: ``project``, ``training``, ``latent``, ``selections``, ``state``,
-        ``checking``, ``runs``, ``trajectories`` or ``structure``; always the same one.
+        ``checking``, ``runs``, ``landscape``, ``trajectories``, ``structure``, ``log`` or
+        ``extensions``; always the same one.
         """  # noqa: D205
         if name not in self.panels:
             self.panels[name] = getattr(self, f"_make_{name}")()
@@ -78,6 +86,7 @@ class SessionView(QObject):
         """Draw the session in the viewer from now on."""
         for field in ASKED_THROUGH:
             self.bridge.watch(field, lambda _value: self.napari_bridge.touched())
+        self.bridge.watch("shown", lambda _value: self._tell_why_empty())
         self.bridge.watch("shown", self.napari_bridge.offer, soon=True)
         self.bridge.watch("run", self._look_at_run)
 
@@ -95,6 +104,11 @@ class SessionView(QObject):
         if run_id != self._run_id:
             self._run_id = run_id
             self.napari_bridge.reset_range()
+        self._tell_why_empty()
+
+    def _tell_why_empty(self) -> None:
+        lines = textwrap.wrap(actions.why_no_state(self.session), EMPTY_WIDTH)
+        self.napari_bridge.set_empty_text("<br>".join(html.escape(line) for line in lines))
 
     def _make_project(self) -> ProjectPanel:
         return ProjectPanel(self.session, self.bridge, self._demo_folder)
@@ -126,6 +140,15 @@ class SessionView(QObject):
 
     def _make_runs(self) -> RunsPanel:
         return RunsPanel(self.session, self.bridge)
+
+    def _make_log(self) -> LogPanel:
+        return LogPanel(self.session, self.bridge)
+
+    def _make_extensions(self) -> ExtensionTabs:
+        return ExtensionTabs(self.session, self.bridge)
+
+    def _make_landscape(self) -> LandscapePanel:
+        return LandscapePanel(self.session, self.bridge)
 
     def _make_trajectories(self) -> TrajectoriesPanel:
         latent = self.panel("latent")

@@ -30,7 +30,6 @@ from cryoscope.app.widgets.scrolling import scrolling
 from cryoscope.session.shipped import icon_path
 
 NAPARI_DOCKS = ("layer list", "layer controls")
-WAITING_TEXT = "The state at the cursor appears here as soon as the model is loaded"
 DOCKS = (
     ("project", "Training", Qt.DockWidgetArea.LeftDockWidgetArea),
     ("checking", "Check data", Qt.DockWidgetArea.LeftDockWidgetArea),
@@ -40,6 +39,7 @@ DOCKS = (
     ("trajectories", "Trajectories", Qt.DockWidgetArea.BottomDockWidgetArea),
     ("structure", "Structure", Qt.DockWidgetArea.BottomDockWidgetArea),
     ("log", "Log", Qt.DockWidgetArea.BottomDockWidgetArea),
+    ("landscape", "Landscape", Qt.DockWidgetArea.LeftDockWidgetArea),
 )
 
 
@@ -100,6 +100,7 @@ class CryoscopeWindow(QObject):
 
     def fill(self, session: Any) -> None:
         """Make the panels and connect them with ``session``."""
+        from cryoscope.app.cell_badges import CellBadges
         from cryoscope.app.extension_panels import add_extension_panels
         from cryoscope.app.menus import add_menus
         from cryoscope.app.project_desk import ProjectDesk
@@ -118,6 +119,7 @@ class CryoscopeWindow(QObject):
         self.trajectories = self.view.panel("trajectories")
         self.structure = self.view.panel("structure")
         self.runs = self.view.panel("runs")
+        self.landscape = self.view.panel("landscape")
         self.marker, self.backbone_colours = self.view.marker, self.view.backbone_colours
         self.status = StatusLine(session, self.bridge)
         self.label = QLabel(self.main.centralWidget())
@@ -126,6 +128,7 @@ class CryoscopeWindow(QObject):
         self.label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.label.move(*theme.VIEW_LABEL_AT_PX)
         self.label.show()
+        self.badges = CellBadges(session, self.bridge, self.view.kept_layers, self.label)
         self._put("project", (scrolling(self.project, self.training), 1))
         self._put("latent", (self.latent, 1), self.selections)
         self._put("state", self.state)
@@ -135,9 +138,9 @@ class CryoscopeWindow(QObject):
         self.main.statusBar().addWidget(self.status, 1)
         self.napari_bridge.labelled.connect(self._label_view)
         self.view.follow()
-        self.bridge.watch("run", self._look_at_run)
         self.bridge.watch("particles", self._name_window)
         self._put("runs", (scrolling(self.runs), 1))
+        self._put("landscape", (scrolling(self.landscape), 1))
         add_extension_panels(self)
         self.desk = ProjectDesk(self)
         add_menus(self)
@@ -209,6 +212,7 @@ class CryoscopeWindow(QObject):
     def _close_for_good(self) -> None:
         self._done = True
         self.appearance.close()
+        self.badges.close()
         self.view.close()
         self.main.removeEventFilter(self)
         self.viewer.close()
@@ -263,6 +267,7 @@ class CryoscopeWindow(QObject):
         self.main.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
         self.main.tabifyDockWidget(self.docks["project"], self.docks["checking"])
         self.main.tabifyDockWidget(self.docks["checking"], self.docks["runs"])
+        self.main.tabifyDockWidget(self.docks["runs"], self.docks["landscape"])
         self.docks["project"].raise_()
         self.main.setTabPosition(
             Qt.DockWidgetArea.BottomDockWidgetArea, QTabWidget.TabPosition.North
@@ -270,7 +275,7 @@ class CryoscopeWindow(QObject):
         below = ("state", "trajectories", "structure", "log")
         for first, second in pairwise(below):
             self.main.tabifyDockWidget(self.docks[first], self.docks[second])
-        for name in ("project", "checking", "runs", "state", "trajectories", "structure", "log"):
+        for name in ("project", "checking", "runs", "landscape", *below):
             self.docks[name].setTitleBarWidget(QWidget())  # its tab is its title
         self.docks["state"].raise_()
 
@@ -286,7 +291,3 @@ class CryoscopeWindow(QObject):
 
     def _name_window(self, particles: Any) -> None:
         self.viewer.title = "Cryoscope" if particles is None else f"{particles.file} – Cryoscope"
-
-    def _look_at_run(self, run: Any) -> None:
-        if run is not None and self.session.shown is None:
-            self._label_view(WAITING_TEXT)

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +51,7 @@ def doctor() -> None:
         ),
         *packages(_NEEDED, "pip install cryoscope again"),
         *_computing(),
+        training_process(),
         *machine(Path.cwd()),
         *packages(_WINDOW, _FOR_THE_WINDOW),
         _qt(),
@@ -133,6 +135,40 @@ def _computing() -> list[Finding]:
         Finding("device", found, cure),
         Finding("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors"),
     ]
+
+
+def training_process(command: Sequence[str] = ()) -> Finding:
+    """Whether the process that trains starts: without input it only loads what it needs, and ends.
+
+    Parameters
+    ----------
+    command
+        Program and arguments of it, where they are not the usual ones.
+    """
+    from cryoscope.session.child_process import cure_of_end, cure_of_start, how_it_ended, last_line
+    from cryoscope.session.process_runner import WORKER, worker_environment
+
+    what, again = "training process", "install cryoscope again"
+    try:
+        child = subprocess.run(
+            command or WORKER,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_LIMIT_S,
+            check=False,
+            env=worker_environment(),
+        )
+    except OSError as error:
+        return Finding(what, f"cannot be started: {error.strerror or error}", cure_of_start(error))
+    except subprocess.TimeoutExpired:
+        return Finding(what, f"has not begun after {_PROBE_LIMIT_S:.0f} s", "close other programs")
+    if child.returncode == 0:
+        return Finding(what, "starts")
+    said = last_line(child.stderr.splitlines()) or "it said nothing"
+    how = f"does not start ({how_it_ended(child.returncode)}): {said}"
+    return Finding(what, how, cure_of_end(child.returncode, "") or again)
 
 
 def machine(folder: Path) -> list[Finding]:

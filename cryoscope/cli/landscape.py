@@ -25,8 +25,8 @@ def landscape(
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="Mask (.mrc, 1 inside), in the particles' box or in --box-px"
-            " \\[default: wherever any map is dense]"
+            help="Mask (.mrc, 1 inside), in the particles' box or in --box-px; or the word box"
+            " for none \\[default: wherever any map is dense]"
         ),
     ] = None,
     threshold: Annotated[

@@ -90,6 +90,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="With --resume: the machine that seems to hold the run is gone; do not wait for"
+            " minutes of silence",
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any setting listed below, e.g. latent.dim=4", metavar="N=V"),
@@ -127,9 +135,10 @@ def train(
             "there is a run already", file=out, cure="Add --resume, or choose another --out"
         )
     config = _resumed(out, preset, chosen) if resume else configured(preset, chosen)
-    outcome = run_training(config, out, resume=resume, place=place)
+    outcome = run_training(config, out, resume=resume, take_over=take_over, place=place)
     print(outcome.summary(out))
-    return STOPPED if outcome.stopped_by_user else 0
+    # torchrun takes any other code for a failure, and may start all again.
+    return STOPPED if outcome.stopped_by_user and place.size == 1 else 0
 
 
 def absolute(file: Path | None) -> str | None:
@@ -165,7 +174,12 @@ class Outcome:
 
 
 def run_training(
-    config: TrainConfig, out: Path, *, resume: bool = False, place: Place | None = None
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    take_over: bool = False,
+    place: Place | None = None,
 ) -> Outcome:
     """Train in this process with progress on standard error; Ctrl-C saves a checkpoint and ends."""
     with StageProgress() as progress:
@@ -174,7 +188,7 @@ def run_training(
         from cryoscope.training.trainer import Trainer
 
         team = ALONE if place is None else Team(place)
-        trainer = Trainer(config, out, resume=resume, team=team)
+        trainer = Trainer(config, out, resume=resume, take_over=take_over, team=team)
         outcome = Outcome()
         with stop_on_interrupt(trainer.stop, "keeping what is done") as interrupt:
             for event in trainer.events():

@@ -20,10 +20,20 @@ class Provenance:
     z: tuple[float, ...] = ()
     particle_count: int = 0
 
+    @property
+    def of_many(self) -> bool:
+        """Whether the map stands for many particles: reconstructed, or a mean of decoded maps."""
+        return self.kind == "reconstructed" or (self.kind == "decoded" and self.detail != "")
+
+    @property
+    def label_of_model(self) -> str:
+        """Of a decoded map, which model it is from."""
+        return f"decoded by the model ({self.run_id}, epoch {self.epoch})"
+
     def label(self) -> str:
         """The words shown beside the map."""
         if self.kind == "decoded":
-            return f"decoded by the model ({self.run_id}, epoch {self.epoch})"
+            return f"{self.detail}, {self.label_of_model}" if self.detail else self.label_of_model
         if self.kind == "reconstructed":
             made = f"reconstructed from {self.particle_count:,} particles"
             return f"{made} ({self.detail})" if self.detail else made

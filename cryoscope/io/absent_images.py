@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoscope.data import InputError, Particles, ParticleSource
+from cryoscope.io.cryosparc import cs_particles, one_sampling
+from cryoscope.io.cryosparc_table import read_cs_table
 from cryoscope.io.relion_table import read_particle_table
 
 
@@ -43,8 +45,10 @@ class AbsentImages:
         return AbsentImages(len(index), self._box_size_px, self.problem)
 
 
-def read_without_images(star: Path, box_size_px: int, problem: InputError) -> Particles:
-    """The particles of a RELION file without their images.
+def read_without_images(
+    path: Path, box_size_px: int, problem: InputError, *, class_number: int | None = None
+) -> Particles:
+    """The particles of a RELION or cryoSPARC file without their images.
 
     Parameters
     ----------
@@ -52,16 +56,24 @@ def read_without_images(star: Path, box_size_px: int, problem: InputError) -> Pa
         Side of the images, for files that do not say it.
     problem
         What is wrong with the images.
+    class_number
+        Which class's alignment to read from a cryoSPARC file of several.
 
     Raises
     ------
     InputError
         ``problem``, if the file is of another kind; as of
-        :func:`~cryoscope.io.relion_table.read_particle_table`.
+        :func:`~cryoscope.io.relion_table.read_particle_table` and
+        :func:`~cryoscope.io.cryosparc_table.read_cs_table`.
     """
-    if star.suffix.lower() != ".star":
+    if path.suffix.lower() in (".cs", ".csg"):
+        listed = read_cs_table(path, class_number=class_number)
+        one_sampling(listed)
+        box_px = listed.optics[0].box_size_px
+        return cs_particles(listed, AbsentImages(len(listed.uid), box_px, problem))
+    if path.suffix.lower() != ".star":
         raise problem
-    table = read_particle_table(star)
+    table = read_particle_table(path)
     box_px = table.optics[0].box_size_px or box_size_px
     if box_px <= 0:
         raise problem
@@ -74,5 +86,5 @@ def read_without_images(star: Path, box_size_px: int, problem: InputError) -> Pa
         poses=table.poses,
         half_set=table.half_set,
         uid=table.uid,
-        source=ParticleSource(star.absolute(), np.arange(len(table.uid), dtype=np.int64)),
+        source=ParticleSource(path.absolute(), np.arange(len(table.uid), dtype=np.int64)),
     )

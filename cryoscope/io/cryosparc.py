@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoscope.data import InputError, Particles, ParticleSource
+from cryoscope.data import ImageSource, InputError, Particles, ParticleSource
 from cryoscope.io.atomic import atomic_path
 from cryoscope.io.cryosparc_table import CryosparcTable, read_cs, read_cs_table
 from cryoscope.io.image_names import refuse_climbing
@@ -46,8 +46,7 @@ def read_cs_particles(
     """
     table = read_cs_table(cs, passthrough=passthrough, class_number=class_number)
     cs = table.path  # of a group, the file with the images
-    groups, first = np.unique(table.ctf.optics_group, return_index=True)
-    refuse_mixed_sampling([table.optics[group] for group in groups.tolist()], first, cs)
+    one_sampling(table)
     files = find_stacks(table.stack_names, table.stack_index, cs, search)
     images = StackImages.open(files, table.stack_index, table.frame, table=cs)
     announced = table.optics[0].box_size_px
@@ -59,6 +58,17 @@ def read_cs_particles(
             row=1,
             cure="Give the stacks that belong to this file",
         )
+    return cs_particles(table, images)
+
+
+def one_sampling(table: CryosparcTable) -> None:
+    """Refuse particles whose pixel or box sizes differ (InputError)."""
+    groups, first = np.unique(table.ctf.optics_group, return_index=True)
+    refuse_mixed_sampling([table.optics[group] for group in groups.tolist()], first, table.path)
+
+
+def cs_particles(table: CryosparcTable, images: ImageSource) -> Particles:
+    """The particles of a table, with the images that belong to its rows."""
     return Particles(
         images=images,
         optics=tuple(replace(group, box_size_px=images.box_size_px) for group in table.optics),
@@ -66,7 +76,7 @@ def read_cs_particles(
         poses=table.poses,
         half_set=_half_set(table),
         uid=table.uid,
-        source=ParticleSource(cs.absolute(), np.arange(len(table.uid), dtype=np.int64)),
+        source=ParticleSource(table.path.absolute(), np.arange(len(table.uid), dtype=np.int64)),
     )
 
 

@@ -30,7 +30,7 @@ from cryoscope.io.cache_spec import CacheEstimate, CacheSpec, check_spec
 from cryoscope.io.cached_images import CachedImages, cached_particles
 from cryoscope.io.image_preparation import background_mask, fourier_crop, normalise_background
 from cryoscope.io.json_file import read_json_object, write_json
-from cryoscope.io.process_lock import process_lock
+from cryoscope.io.process_lock import Held, LockLost, process_lock
 
 __all__ = [
     "CHUNK_IMAGES",
@@ -105,7 +105,13 @@ def open_or_build_cache(
     build = _Build(particles, spec, pixel_size_A, folder, key, shape)
     if (images := build.finished()) is not None:
         return CachedImages(images)
-    with _made(folder), process_lock(folder / "cache.lock", "particle cache", option=_OPTION):
+
+    def waiting(_what: str, _left_s: float) -> None:
+        if should_stop is not None and should_stop():
+            raise CachingStopped("another program makes the cache")
+
+    lock = process_lock(folder / "cache.lock", "particle cache", option=_OPTION, waiting=waiting)
+    with _made(folder), lock as build.held:
         # Another process may have made it since.
         if (images := build.finished()) is None:
             build.require_room()
@@ -199,6 +205,7 @@ class _Build:
         self.part = folder / "particles.npy.part"
         self.progress = folder / "progress.json"
         self.image_bytes = spec.image_bytes
+        self.held: Held | None = None
 
     def estimate(self) -> CacheEstimate:
         """What is still to be done."""
@@ -249,13 +256,20 @@ class _Build:
                 for stale in ("cache.json", "particles.npy"):
                     (self.folder / stale).unlink(missing_ok=True)
                 self._write(progress, should_stop, workers)
+                self._require_lock()
                 self.part.replace(self.folder / "particles.npy")
             # cache.json makes the folder a finished cache: it comes last.
             write_json(self.folder / "cache.json", self.key)
             self.progress.unlink(missing_ok=True)
+        except LockLost:
+            raise  # what is there is another program's
         except InputError:
             self._discard()
             raise
+
+    def _require_lock(self) -> None:
+        if self.held is not None:
+            self.held.require()
 
     def _write(
         self,
@@ -305,6 +319,7 @@ class _Build:
         return done if fits else 0
 
     def _save_progress(self, file: BinaryIO, done: int) -> None:
+        self._require_lock()
         file.flush()
         os.fsync(file.fileno())
         write_json(self.progress, {"key": self.key, "done": done})

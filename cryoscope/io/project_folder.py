@@ -26,7 +26,7 @@ from cryoscope import __version__
 from cryoscope.data import InputError
 from cryoscope.io.atomic import explain_os_errors, write_bytes_atomic
 from cryoscope.io.json_file import read_json_object, write_json
-from cryoscope.io.process_lock import process_lock
+from cryoscope.io.process_lock import Held, Waiting, process_lock
 
 FORMAT_VERSION = 1
 NEWEST, PREVIOUS, PARTS, LOCK = "project.json", "project.previous.json", "parts", "project.lock"
@@ -65,6 +65,7 @@ class ProjectFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._held: Held | None = None
 
     @staticmethod
     def is_one(path: Path) -> bool:
@@ -85,10 +86,19 @@ class ProjectFolder:
                 )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the project; InputError, naming the program, where another one holds it."""
-        with process_lock(self.path / LOCK, "project", option="another name"):
-            yield
+    def lock(self, waiting: Waiting | None = None) -> Iterator[None]:
+        """Hold the project; InputError, naming the program, where another one holds it.
+
+        While it is held, saving is refused once another program has taken the project over
+        (:mod:`cryoscope.io.process_lock`, also for ``waiting``).
+        """
+        path = self.path / LOCK
+        held = process_lock(path, "project", option="another name", waiting=waiting)
+        with held as self._held:
+            try:
+                yield
+            finally:
+                self._held = None
 
     def saves(self) -> tuple[list[Saved], list[InputError]]:
         """The newest save and the one before, as far as they can be read, and what is wrong.
@@ -145,7 +155,15 @@ class ProjectFolder:
         write_bytes_atomic(self.path / PARTS / part.file, content)
 
     def save(self, content: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
-        """Make this the newest save and the newest so far the one before; drop other parts."""
+        """Make this the newest save and the newest so far the one before; drop other parts.
+
+        Raises
+        ------
+        InputError
+            Where another program has taken the project over.
+        """
+        if self._held is not None:
+            self._held.require()
         newest, previous = self.path / NEWEST, self.path / PREVIOUS
         with suppress(InputError):
             old = read_json_object(newest)

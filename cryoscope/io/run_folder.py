@@ -36,7 +36,7 @@ from cryoscope.io.checkpoint_file import read_checkpoint, write_checkpoint
 from cryoscope.io.event_log import EventLog
 from cryoscope.io.json_file import read_json_object, write_json
 from cryoscope.io.latents_file import read_latents, write_latents
-from cryoscope.io.process_lock import process_lock
+from cryoscope.io.process_lock import Held, Waiting, process_lock
 from cryoscope.io.selections_file import read_selections, write_selections
 
 FORMAT_VERSION = 1
@@ -56,6 +56,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._log = EventLog(self.path / "events.jsonl")
+        self._held: Held | None = None
 
     @classmethod
     def create(
@@ -188,6 +189,7 @@ class RunFolder:
 
     def append_event(self, event: Mapping[str, Any]) -> None:
         """Add one event to the log; whoever reads the log sees it at once."""
+        self._require_lock()
         self._log.append(event)
 
     def read_events(self) -> list[dict[str, Any]]:
@@ -200,6 +202,7 @@ class RunFolder:
 
     def truncate_events_after(self, step: int) -> None:
         """Drop the events of later steps than ``step``, before a resume from that step."""
+        self._require_lock()
         self._log.truncate_after(step)
 
     def close(self) -> None:
@@ -208,6 +211,7 @@ class RunFolder:
 
     def save_latents(self, latents: Latents, *, live: bool) -> Path:
         """Save latents as ``live.npz``, or as those of their finished epoch."""
+        self._require_lock()
         name = "live.npz" if live else f"epoch-{latents.epoch:04d}.npz"
         path = self.path / "latents" / name
         write_latents(path, latents)
@@ -248,6 +252,7 @@ class RunFolder:
         Checkpoints of later steps are removed too: training went back before them. Nothing is
         removed before the new one is in place.
         """
+        self._require_lock()
         path = self._checkpoint_path(step)
         write_checkpoint(path, tensors, meta)
         steps = self._checkpoint_steps()
@@ -302,16 +307,26 @@ class RunFolder:
         return read_selections(path, particle_count=count if isinstance(count, int) else None)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, take_over: bool = False, waiting: Waiting | None = None) -> Iterator[None]:
         """Hold the run for training; InputError where another program holds it.
 
-        Temporary files that a killed trainer left among latents and checkpoints are removed.
+        Temporary files that a killed trainer left among latents and checkpoints are removed. While
+        it is held, everything that training writes is refused once another program has taken the
+        run over (:mod:`cryoscope.io.process_lock`, also for the parameters).
         """
-        with process_lock(self.path / "run.lock", "run"):
+        path = self.path / "run.lock"
+        with process_lock(path, "run", take_over=take_over, waiting=waiting) as self._held:
             for name in ("latents", "checkpoints"):
                 for leftover in (self.path / name).glob(".*.tmp.*"):
                     leftover.unlink(missing_ok=True)
-            yield
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def _require_lock(self) -> None:
+        if self._held is not None:
+            self._held.require()
 
     def _checkpoint_path(self, step: int) -> Path:
         return self.path / "checkpoints" / f"step-{step:08d}.safetensors"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,17 +34,32 @@ class Part:
     add
         Sums a tensor over all processes; None where the parts are worked on one after the other,
         and each has figures of its own.
+    turn
+        Where several processes take a batch in turns, for want of memory: the (b,) places of these
+        particles among those of all processes' turn, and how many those are. Noise is still that
+        of the whole batch; figures are the turn's, the same for every process. None: one turn.
     """
 
     position: Tensor
     length: int
     copies: int = 1
     add: Callable[[Tensor], Tensor] | None = None
+    turn: tuple[Tensor, int] | None = None
+
+    @property
+    def placed(self) -> tuple[Tensor, int]:
+        """(b,) places of these particles among those that are added up, and how many those are."""
+        return (self.position, self.length) if self.turn is None else self.turn
+
+    def first(self) -> Part:
+        """Only the first particle of it."""
+        turn = None if self.turn is None else (self.turn[0][:1], self.turn[1])
+        return replace(self, position=self.position[:1], turn=turn)
 
     @property
     def counted(self) -> int:
         """What a sum over all particles is divided by to be their mean."""
-        return len(self.position) if self.add is None else self.length * self.copies
+        return len(self.position) if self.add is None else self.placed[1] * self.copies
 
 
 _PART: ContextVar[Part | None] = ContextVar("part of the batch", default=None)
@@ -89,8 +104,9 @@ def whole_batch(values: Tensor) -> Tensor:
     part = _PART.get()
     if part is None or part.add is None:
         return values.detach()
-    whole = values.new_zeros(part.length, *values.shape[1:])
-    whole[part.position.to(values.device)] = values.detach()
+    position, length = part.placed
+    whole = values.new_zeros(length, *values.shape[1:])
+    whole[position.to(values.device)] = values.detach()
     return part.add(whole) / part.copies
 
 

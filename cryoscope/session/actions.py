@@ -31,6 +31,18 @@ from cryoscope.session.keeping import (
     rename_kept,
     show_kept,
 )
+from cryoscope.session.landscape_making import (
+    LANDSCAPE_JOB,
+    largest_volume_px,
+    make_landscape,
+    suggested_sketch,
+    why_no_landscape,
+)
+from cryoscope.session.landscape_view import (
+    select_landscape_states,
+    show_landscape_state,
+    shown_landscape_state,
+)
 from cryoscope.session.latent_views import view_axes, view_latents
 from cryoscope.session.logbook import clear_log, log_as_script, save_log
 from cryoscope.session.opening import open_files, open_run
@@ -105,11 +117,13 @@ from cryoscope.session.trajectories import (
     set_path_frames,
     show_frame,
 )
+from cryoscope.session.waiting import why_no_latents, why_no_state, why_not_decode
 from cryoscope.training.presets import preset_names, preset_summary
 
 __all__ = [
     "CHECK_JOB",
     "FormField",
+    "LANDSCAPE_JOB",
     "STAR_COLUMNS",
     "activate_path",
     "add_compared_runs",
@@ -145,9 +159,11 @@ __all__ = [
     "invert_selection",
     "keep_state",
     "keep_window",
+    "largest_volume_px",
     "lasso",
     "list_recent",
     "log_as_script",
+    "make_landscape",
     "make_path",
     "mark_particle",
     "mark_residue",
@@ -181,6 +197,7 @@ __all__ = [
     "save_log",
     "save_project",
     "select",
+    "select_landscape_states",
     "set_contour",
     "set_iso_sigma",
     "set_option",
@@ -193,15 +210,22 @@ __all__ = [
     "show_checked",
     "show_frame",
     "show_kept",
+    "show_landscape_state",
+    "shown_landscape_state",
     "shown_contour",
     "slide_contour",
     "start_demo",
     "start_training",
     "stop_training",
+    "suggested_sketch",
     "undo",
     "view_axes",
     "view_latents",
     "wait",
+    "why_no_landscape",
+    "why_no_latents",
+    "why_no_state",
+    "why_not_decode",
     "why_not_train",
 ]
 

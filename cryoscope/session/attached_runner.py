@@ -103,6 +103,7 @@ class AttachedRunner(ObservedRunner):
         make_runner: Callable[[], Runner],
         say: Say,
     ) -> None:
+        from cryoscope.io.process_lock import LockWatch
         from cryoscope.io.run_folder import RunFolder
 
         super().__init__()
@@ -110,6 +111,7 @@ class AttachedRunner(ObservedRunner):
         self._folder, self._offset_bytes = RunFolder(folder), offset_bytes
         self._make_runner, self._say = make_runner, say
         self._server: Runner | None = None
+        self._lock = LockWatch(folder / "run.lock")
         self._log_file = _inode(folder)
         self._asked: dict[Path, float] = {}
         self._asked_lock = threading.Lock()
@@ -177,7 +179,8 @@ class AttachedRunner(ObservedRunner):
 
     def _look(self) -> None:
         """Tell what is new in the log; then whether anybody still writes it."""
-        alive = run_writer(self._folder.path) is not None
+        # One on another machine that has been silent for minutes has ended too.
+        alive = self._lock.look() is not None
         events = self._fresh()
         for event in events:
             if self._closing.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -60,16 +61,21 @@ def _draw_row(
 ) -> None:
     assert row.measured is not None
     draw.text((12, y + 6), f"{row.case.name}: {row.label}", _INK, font)
-    others = [value for value in row.floors.values() if value == value]
-    bound = [] if row.bound is None else [row.bound]
-    scale = _BARS_PX / max([row.measured, *others, *bound, 1e-9])
-    draw.rectangle((_NAMES_PX, y + 8, _NAMES_PX + row.measured * scale, y + 22), _BAR[row.reached])
+    values = [row.measured, *row.floors.values(), *([] if row.bound is None else [row.bound])]
+    longest = max([value for value in values if math.isfinite(value)] + [1e-9])
+
+    def along(value: float) -> float:
+        # A correlation or an agreement may be negative: no bar reaches to the left of zero.
+        return _NAMES_PX + _BARS_PX * max(value, 0.0) / longest
+
+    if math.isfinite(row.measured):
+        draw.rectangle((_NAMES_PX, y + 8, along(row.measured), y + 22), _BAR[row.reached])
     for name, colour in zip(marks, _COLOURS, strict=False):
         for floor, value in row.floors.items():
-            if floor.startswith(name) and value == value:
-                _dot(draw, _NAMES_PX + value * scale, y + 15, colour)
-    if row.bound is not None:
-        x = _NAMES_PX + row.bound * scale
+            if floor.startswith(name) and math.isfinite(value):
+                _dot(draw, along(value), y + 15, colour)
+    if row.bound is not None and math.isfinite(row.bound):
+        x = along(row.bound)
         draw.line((x, y + 3, x, y + 27), _INK, 3)
     text = f"{number(row.measured)} {row.unit}"
     draw.text((_NAMES_PX + _BARS_PX + 14, y + 6), text, _INK, font)

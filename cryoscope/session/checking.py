@@ -20,6 +20,7 @@ from cryoscope.session.check_answers import (
     map_of,
     views_in,
 )
+from cryoscope.session.check_files import write_shown_again
 from cryoscope.session.check_handover import CheckRequest, hand_over, leave_decoded, take_answer
 from cryoscope.session.check_measures import selected_rows, some_of, write_check
 from cryoscope.session.check_records import Check
@@ -71,6 +72,8 @@ def reconstruct_selection(
         run, latents, view = session.snapshot("run", "latents", "particles")
         if view is None:
             raise InputError("no particle file is open", cure="Open the run's particle file.")
+        if view.missing_images:
+            raise InputError(f"the images are missing: {view.missing_images}")
         if out is None and run is None:
             raise InputError("no run is open to write beside", cure="Choose a folder.")
         word = re.sub(r"[^\w.+-]+", "-", selection.name).strip("-.") or "selection"
@@ -94,9 +97,14 @@ def show_checked(session: Session, what: Literal["reconstructed", "decoded"]) ->
     if check is None:
         return
     if what == "decoded" and check.decoded is not None:
-        session.shown = with_level(check.decoded, contour_of(session, "decoded"))
+        state = with_level(check.decoded, contour_of(session, "decoded"))
     elif what == "reconstructed":
-        session.shown = _with_reconstruction(session, check.decoded, check.map)
+        state = with_reconstruction(session, check.decoded, check.map)
+    else:
+        return
+    # A new number: a state that was asked for before does not take its place when it arrives.
+    session.decoder.rest()
+    session.shown = replace(state, request_id=session.decoder.new_id())
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +221,7 @@ class _Answers:
             folder=self._asked.folder,
         )
         write_check(check, self._asked.folder)
+        write_shown_again(check, self._asked.folder)
         self._job.check()
         # Whoever has gone on to look at something else is not called back.
         looking = session.shown is not None and session.shown.density is first.map
@@ -223,7 +232,7 @@ class _Answers:
 
 def _publish(session: Session, asked: _Asked, check: Check, *, show: bool) -> None:
     """Set ``session.check``, unless another run is open by now."""
-    state = _with_reconstruction(session, check.decoded, check.map) if show else None
+    state = with_reconstruction(session, check.decoded, check.map) if show else None
 
     def decide() -> dict[str, Any]:
         now, then = session.run, asked.run
@@ -234,9 +243,7 @@ def _publish(session: Session, asked: _Asked, check: Check, *, show: bool) -> No
     session.revise(decide)
 
 
-def _with_reconstruction(
-    session: Session, decoded: ShownState | None, volume: Volume
-) -> ShownState:
+def with_reconstruction(session: Session, decoded: ShownState | None, volume: Volume) -> ShownState:
     """The reconstructed map about the backbone that the model decodes at the selection's centre."""
     base = decoded if decoded is not None else session.shown
     state = with_density(base, volume, contour_of(session, "reconstructed"))

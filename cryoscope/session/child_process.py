@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import signal
@@ -15,6 +16,16 @@ from cryoscope.data import InputError
 from cryoscope.session.jobs import Job
 
 LINE_LIMIT_BYTES = 1 << 20
+#: What Python, its launcher in a bundle and the system's loader say of a damaged installation.
+_PARTS_MISSING = (
+    "No module named",
+    "ImportError",
+    "ModuleNotFoundError",
+    "cannot open shared object file",
+    "DLL load failed",
+    "Failed to load Python",
+    "Could not load PyInstaller",
+)
 POLL_S = 0.1
 
 
@@ -57,6 +68,28 @@ def how_it_ended(code: int) -> str:
         return f"killed by signal {-code}"
 
 
+def why_not_started(error: OSError) -> str:
+    """The system's reason, with the program that it is about."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def cure_of_start(error: OSError) -> str:
+    """What to do where a child cannot be started at all."""
+    if error.errno in (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE):
+        return "Close other programs, and try again"
+    return "Install Cryoscope again: a part of it is gone or may not be run"
+
+
+def cure_of_end(code: int, said: str) -> str:
+    """What to do about a child that ended by itself, having ``said`` that last; may be empty."""
+    if os.name == "posix" and code == -signal.SIGKILL:
+        return "Systems do that when memory runs out: close other programs, and try again"
+    if any(words in said for words in _PARTS_MISSING):
+        return "Install Cryoscope again; `cryoscope doctor` says what is missing"
+    return ""
+
+
 def last_line(lines: Sequence[str]) -> str:
     """The last line with anything on it, shortened."""
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
@@ -82,7 +115,8 @@ def run_child(
     try:
         process = spawn(command)
     except OSError as error:
-        raise InputError(f"{what} could not be started: {error.strerror or error}") from error
+        problem = f"{what} could not be started: {why_not_started(error)}"
+        raise InputError(problem, cure=cure_of_start(error)) from error
     assert process.stdin
     assert process.stdout
     assert process.stderr
@@ -105,7 +139,9 @@ def run_child(
         for stream in streams:
             stream.join()
     if code != 0:
-        raise InputError(f"{what} failed ({how_it_ended(code)}): {last_line(list(log))}")
+        said = last_line(list(log)).rstrip(".")
+        how = f"{what} failed ({how_it_ended(code)})"
+        raise InputError(f"{how}: {said}" if said else how, cure=cure_of_end(code, said))
 
 
 def _next_line(lines: queue.SimpleQueue[bytes | None], job: Job) -> bytes | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cryoscope.data import InputError
-from cryoscope.session.contours import HOLDS, Contour, Hold, contour_of
+from cryoscope.session.contours import ANY_KIND, HOLDS, UNASKED_SIGMA, Contour, Hold, contour_of
 from cryoscope.session.opening import reporting
 from cryoscope.session.state import Session
 
@@ -18,7 +18,8 @@ def set_contour(session: Session, amount: float, hold: Hold = "sigma") -> None:
     Parameters
     ----------
     amount
-        Standard deviations above the mean, a map value, or A^3, as ``hold`` says.
+        Standard deviations above the mean, a map value, or A^3, as ``hold`` says; nothing for
+        ``"auto"``.
     hold
         What stays the same when another map of this kind is shown; see :class:`Contour`.
     """
@@ -29,11 +30,16 @@ def set_contour(session: Session, amount: float, hold: Hold = "sigma") -> None:
             raise InputError("the isosurface level is not a number", cure="Give one, e.g. 3.")
         if hold == "volume" and amount <= 0:
             raise InputError("the surface encloses nothing", cure="Lower its level first.")
+        if hold == "auto":
+            _forget_contour(session)
+            return
         contour = Contour(hold, float(amount))
 
         def decide() -> dict[str, Any]:
-            values: dict[str, Any] = {"contours": {**session.contours, _kind(session): contour}}
-            return values | ({"iso_sigma": contour.amount} if hold == "sigma" else {})
+            contours = {**session.contours, _kind(session): contour}
+            if hold != "sigma":
+                return {"contours": contours}
+            return {"contours": contours | {ANY_KIND: contour}, "iso_sigma": contour.amount}
 
         session.revise(decide)
         session.decoder.redraw()
@@ -51,7 +57,7 @@ def slide_contour(session: Session, sigma: float) -> None:
     does at ``sigma``.
     """
     shown, held = session.shown, shown_contour(session)
-    if held.hold == "sigma" or shown is None or shown.density is None:
+    if held.hold in ("auto", "sigma") or shown is None or shown.density is None:
         set_contour(session, sigma, "sigma")
         return
     from cryoscope.analysis.isosurface import enclosed_volume_A3
@@ -66,8 +72,20 @@ def hold_contour(session: Session, hold: Hold) -> None:
     shown = session.shown
     if shown is None or shown.density is None:
         return
-    amounts = {"sigma": shown.sigma, "value": shown.level, "volume": shown.enclosed_A3}
+    amounts = {"auto": 0.0, "sigma": shown.sigma, "value": shown.level, "volume": shown.enclosed_A3}
     set_contour(session, amounts[hold], hold)
+
+
+def _forget_contour(session: Session) -> None:
+    """Give the shown kind of map, and those that were given none, a level that suits each."""
+
+    def decide() -> dict[str, Any]:
+        gone = (_kind(session), ANY_KIND)
+        left = {kind: one for kind, one in session.contours.items() if kind not in gone}
+        return {"contours": left, "iso_sigma": UNASKED_SIGMA}
+
+    session.revise(decide)
+    session.decoder.redraw()
 
 
 def shown_contour(session: Session) -> Contour:

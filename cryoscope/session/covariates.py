@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 DENSITY = "density"
 BINS, MOST_CATEGORIES, DEFAULT_CLUSTERS = 60, 12, 6
 COLOUR_JOB, CLUSTER_JOB = "Colours", "Clusters"
+#: Of the landscape: its states, and its components followed by their number.
+STATE_COVARIATE, VOLUME_COVARIATE = "landscape_state", "volume_pc"
 # Okabe and Ito's, and more that differ in lightness; all stay apart on a dark ground.
-_CATEGORY_COLOURS = (
+CATEGORY_COLOURS = (
     "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7",
     "#0072b2", "#ffffff", "#9a9a9a", "#a65628", "#b3e2cd", "#8f6bd1",
 )  # fmt: skip
@@ -42,11 +44,13 @@ class Values:
     kind: CovariateKind = "continuous"
     categories: tuple[str, ...] = ()
     ends: tuple[float, float] | None = None
-    colours: tuple[str, ...] = _CATEGORY_COLOURS
+    colours: tuple[str, ...] = CATEGORY_COLOURS
 
 
 def covariate_choices(session: Session) -> tuple[CovariateChoice, ...]:
     """What particles can be coloured by, with the reason where that is not possible now."""
+    from cryoscope.session.landscape_covariates import landscape_choices
+
     latents, particles, run = session.snapshot("latents", "particles", "run")
     latent_why = "" if latents is not None else _NEEDS_LATENTS
     file_why = latent_why or ("" if particles is not None else _NEEDS_PARTICLES)
@@ -70,6 +74,7 @@ def covariate_choices(session: Session) -> tuple[CovariateChoice, ...]:
         ("half_set", "Half-set", file_why),
         ("optics_group", "Optics group", file_why),
         ("micrograph", "Micrograph", file_why),
+        *landscape_choices(session, latent_why),
     ]
     return tuple(CovariateChoice(*row) for row in rows)
 
@@ -134,6 +139,8 @@ def covariate(session: Session, name: str, job: Job | None = None) -> Covariate:
     InputError
         If there is no such covariate, or what it needs is not there.
     """
+    from cryoscope.session.landscape_covariates import landscape_values
+
     choices = {choice.name: choice for choice in covariate_choices(session)}
     if name not in choices or name == DENSITY:
         raise InputError(
@@ -148,6 +155,8 @@ def covariate(session: Session, name: str, job: Job | None = None) -> Covariate:
     if name.startswith("z") and name[1:].isdigit():
         column = latents.z[:, int(name[1:]) - 1]
         return _dressed(name, Values(choices[name].label, "", column))
+    if name.startswith((STATE_COVARIATE, VOLUME_COVARIATE)):
+        return _dressed(name, landscape_values(session, latents, name))
     return _dressed(name, _MAKERS[name](session, latents, job))
 
 

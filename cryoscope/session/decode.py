@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cryoscope.data import Embedding, InputError
 from cryoscope.session.contours import contour_of
 from cryoscope.session.records import ShownState
+from cryoscope.session.refining import SurfaceRefiner
 from cryoscope.session.runner import Runner
 from cryoscope.session.scrubbing import Boxes, Stage, rest_s
 from cryoscope.session.shown import DecodedStates, read_decoded, shown_decoded, with_level
@@ -65,18 +66,29 @@ class Decoder:
         self._calls: dict[int, queue.SimpleQueue[Path | None]] = {}
         self._index: tuple[Embedding, NeighbourIndex] | None = None
         self._closed = False
+        self._surfaces = SurfaceRefiner(session)
 
     def show(self, xy: tuple[float, float]) -> None:
         """Show the state at ``xy`` of the embedding as soon as it can be decoded, then finer."""
         self._tell(lambda: self._want(xy, by_hand=True))
 
     def refresh(self) -> None:
-        """Show the state at the cursor again; a map made from the data stays till one moves on."""
-        cursor_xy, shown = self._session.snapshot("cursor_xy", "shown")
-        density = None if shown is None else shown.density
-        from_data = density is not None and density.provenance.kind == "reconstructed"
-        if cursor_xy is not None and not from_data:
+        """Show the state at the cursor again; a map of more than one state stays till one moves."""
+        cursor_xy = self._session.cursor_xy
+        if cursor_xy is not None and not self.shows_many:
             self._tell(lambda: self._want(cursor_xy, by_hand=False))
+
+    @property
+    def shows_many(self) -> bool:
+        """Whether a map of more than one state is shown."""
+        shown = self._session.shown
+        density = None if shown is None else shown.density
+        return density is not None and density.provenance.of_many
+
+    def rest(self) -> None:
+        """Ask for nothing more till one moves on: something that was made before is looked at."""
+        with self._condition:
+            self._place = self._finer = None
 
     def redraw(self) -> None:
         """Draw the isosurface again, at the session's level."""
@@ -175,6 +187,7 @@ class Decoder:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(2.0)
+        self._surfaces.close()
 
     def remove_files(self) -> None:
         """Remove the temporary files, once nobody writes them any more."""

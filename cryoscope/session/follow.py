@@ -138,8 +138,12 @@ class RunFollower:
             return
         values: dict[str, Any] = {} if reference is None else {"reference": reference}
         session = self._session
-        self._update(ready=self._runner.ready and epoch_decodes(session), **values)
-        if session.cursor_xy is not None and session.embedding is not None:
+        ready = self._runner.ready and epoch_decodes(session)
+        self._update(ready=ready, model_problem="", **values)
+        if session.cursor_xy is None or session.embedding is None:
+            return
+        # A map of many particles, shown again with its project, stays till one moves on.
+        if not session.decoder.shows_many:
             session.decoder.show(session.cursor_xy)
 
     def _on_step(self, event: StepDone) -> None:
@@ -166,7 +170,10 @@ class RunFollower:
     def _on_finished(self, event: RunFinished) -> None:
         words = "Training is complete" if event.reason == "completed" else "Training stopped"
         message = f"{words} after {event.step:,} steps"
-        self._update(event, step=event.step, message=message, seconds_left=0.0)
+        # A run that is stopped while it is prepared has no model yet.
+        early = event.step == 0 and not self._runner.ready
+        lost = "the run was stopped before it had a model" if early else ""
+        self._update(event, step=event.step, message=message, seconds_left=0.0, model_problem=lost)
         self._session.notify("info", f"{message}: {self._folder}")
         associate(self._session, every_s=0.0)
 
@@ -177,10 +184,12 @@ class RunFollower:
         run = session.run
         if run is not None and run.status in (RunStatus.FINISHED, RunStatus.STOPPED):
             # The run itself is safe on disk; only its model is gone.
-            self._update(ready=ready)
-            session.notify("warning", f"The model no longer decodes: {event.message}")
+            self._update(ready=ready, model_problem="" if ready else event.message)
+            problem = "The model no longer decodes" if run.ready else "The model cannot be loaded"
+            session.notify("warning", f"{problem}: {event.message}")
             return
-        self._update(event, message=event.message, ready=ready, stage_text="")
+        lost = "" if ready else event.message
+        self._update(event, message=event.message, ready=ready, stage_text="", model_problem=lost)
         session.notify("error", event.message)
 
     def _on_latents(self, event: LatentsReady) -> None:

@@ -156,6 +156,21 @@ def _reconstruct(
     return words if control else [*words, "--no-control"]
 
 
+def _make_landscape(
+    session: Session, sketch: int, states: int, mask: str | Path, box_size_px: int,
+    samples: int | None, linkage: str,
+) -> list[str]:  # fmt: skip
+    from cryoscope.session.landscape_making import suggested_sketch
+
+    run, count = session.run, sketch or suggested_sketch(session)
+    if run is None:
+        return []
+    words = ["landscape", str(run.folder), "--sketch", str(count)]
+    words += ["--states", str(min(states, count)), "--box-px", str(box_size_px)]
+    words += ["--samples", str(count if samples is None else samples), "--linkage", linkage]
+    return [*words, "--mask", str(mask)] if mask else words
+
+
 _COMMANDS: dict[str, Callable[..., list[str]]] = {
     "open_files": _open_files,
     "open_run": _open_run,
@@ -167,4 +182,5 @@ _COMMANDS: dict[str, Callable[..., list[str]]] = {
     "export_trajectory": _export_trajectory,
     "export_path": _export_path,
     "reconstruct_selection": _reconstruct,
+    "make_landscape": _make_landscape,
 }

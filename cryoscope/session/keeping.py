@@ -10,6 +10,7 @@ from cryoscope.data import InputError
 from cryoscope.session.contours import contour_of
 from cryoscope.session.history import Change
 from cryoscope.session.opening import reporting
+from cryoscope.session.places import place_of
 from cryoscope.session.residues import measure_motion, residue_trace
 from cryoscope.session.scene import (
     BACKBONE_STYLES,
@@ -24,7 +25,9 @@ from cryoscope.session.shown import with_level
 from cryoscope.session.state import Session
 
 #: Told apart with any colour vision (after Okabe and Ito), and from the colours of maps.
-COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#d55e00", "#f0e442", "#56b4e9")
+COLOURS = (
+    "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#f0e442", "#56b4e9", "#8f6bd1", "#a65628",
+)  # fmt: skip
 #: More states than these are a picture that nobody reads, and memory that nobody expects.
 MOST_KEPT = 8
 _Kept = tuple[KeptState, ...]
@@ -43,11 +46,13 @@ def keep_state(session: Session, name: str = "") -> None:
                 f"{MOST_KEPT} states are kept already", cure="Remove one of them first."
             )
 
+        place = place_of(session, shown)
+
         def add(kept: _Kept) -> _Kept:
             title = _free_name(kept, " ".join(name.split()))
             used = {one.colour for one in kept}
             colour = next((one for one in COLOURS if one not in used), COLOURS[0])
-            return (*kept, KeptState(title, colour, shown))
+            return (*kept, KeptState(title, colour, shown, place=place))
 
         _edit(session, "keep a state", add)
         session.notify("info", f"Kept: {shown.label}")

@@ -34,7 +34,7 @@ from cryoscope.io.run_folder import RunFolder
 from cryoscope.session.analyze import quiet
 from cryoscope.session.decoded_maps import DecodeMaps, StateDecoder, in_box
 from cryoscope.session.landscape_files import write_results
-from cryoscope.session.landscape_records import Landscape, LandscapeSettings
+from cryoscope.session.landscape_records import WHOLE_BOX, Landscape, LandscapeSettings
 from cryoscope.session.landscape_stages import (
     DecodedChunks,
     StageFolder,
@@ -103,13 +103,15 @@ def landscape_of(
     """
     settings.check()
     work = StageFolder(folder / "stages")
-    with process_lock(folder / "landscape.lock", "landscape"):
+    with process_lock(folder / "landscape.lock", "landscape") as held:
         maker = _Maker(latents, decode, work, settings, progress, should_stop)
         found = maker.make(folder)
         mean, spread = maker.state_maps()
         progress("files", 0, 1)
+        held.require()
         write_results(found, latents, maker.voxel_size_A, decoder, maker.mask, mean, spread)
-        write_json(folder / "summary.json", {**found.figures, "settings": asdict(settings)})
+        made_of = {"run_id": latents.run_id, "epoch": latents.epoch, "settings": asdict(settings)}
+        write_json(folder / "summary.json", {**found.figures, **made_of})
     return found
 
 
@@ -193,6 +195,9 @@ class _Maker:
     def _masked(self, key: str) -> str:
         """The mask: the user's, or the union of what is dense in any map."""
         one = self._settings
+        if one.mask == WHOLE_BOX:
+            self.mask = np.ones(self._shape, dtype=np.bool_)
+            return stage_key(key, mask=WHOLE_BOX)
         if one.mask:
             volume = in_box(read_volume(one.mask), self._shape[0])
             self._check_mask(volume)

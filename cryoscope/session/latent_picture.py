@@ -54,10 +54,18 @@ def write_free_energy(
 ) -> None:
     """Write -log(density) as a PNG: deep is bright; contours one unit apart."""
     canvas = _Canvas(grid.bounds, axis_labels, title)
+    canvas.paste(Image.fromarray(free_energy_rgba(grid, canvas.panel_size_px)))
+    canvas.finish(path, places)
+
+
+def free_energy_rgba(grid: DensityGrid, size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """(h, w, 4) picture of -log(density) in ``size_px`` (w, h): deep is bright, lines one apart.
+
+    Clear where it is seven units or more above the deepest place.
+    """
     energy = np.minimum(grid.free_energy(), _MOST_ENERGY)
-    size = canvas.panel_size_px
     smooth = Image.fromarray(energy[::-1].astype(np.float32)).resize(
-        size, Image.Resampling.BILINEAR
+        size_px, Image.Resampling.BILINEAR
     )
     values = np.asarray(smooth)
     colour = lookup_table("ember")[((1 - values / _MOST_ENERGY) * 255).astype(np.uint8)]
@@ -68,8 +76,7 @@ def write_free_energy(
     rgba = np.dstack([colour, np.full(values.shape, 255, np.uint8)])
     rgba[edge, :3] = rgba[edge, :3] // 2
     rgba[values >= _MOST_ENERGY, 3] = 0
-    canvas.paste(Image.fromarray(rgba))
-    canvas.finish(path, places)
+    return rgba
 
 
 class _Canvas:

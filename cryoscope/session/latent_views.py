@@ -235,7 +235,7 @@ def _volume_picture(session: Session, latents: Latents, pair: tuple[int, int]) -
     if path is None:
         raise InputError(
             "the run has no components of its maps yet",
-            cure="Make them with: cryoscope landscape RUN",
+            cure="Press Analyse in the panel Landscape, or run: cryoscope landscape RUN",
         )
     for number in pair:
         if not 1 <= number <= count:
@@ -250,7 +250,7 @@ def _volume_picture(session: Session, latents: Latents, pair: tuple[int, int]) -
         raise InputError(
             f"the components of the maps cannot be read ({str(error)[:100]})",
             file=path,
-            cure="Make them again with: cryoscope landscape RUN",
+            cure="Make them again in the panel Landscape, or with: cryoscope landscape RUN",
         ) from error
     if not np.isfinite(xy).all(axis=1).any():
         raise InputError("its particles are not those of this run", file=path)

@@ -18,6 +18,7 @@ from cryoscope.session.contours import contour_of
 from cryoscope.session.follow import RunFollower, run_reference, show_latents
 from cryoscope.session.forms import with_option
 from cryoscope.session.jobs import Job
+from cryoscope.session.landscape_reading import load_landscape
 from cryoscope.session.latent_records import LatentView
 from cryoscope.session.losses import LossRecorder
 from cryoscope.session.opened import opening_said
@@ -247,6 +248,7 @@ def load_run(session: Session, path: Path, job: Job) -> None:
     session.revise(lambda: {"config_base": ConfigBase(path.name, session.config)})
     if latents is not None:
         show_latents(session, latents)
+        load_landscape(session, folder.path)
         fitting = [s for s in selections if len(s.mask) == len(latents)]
         active = fitting[-1].name if fitting else ""
         session.change(selections=tuple(fitting), active_selection=active)
@@ -257,7 +259,9 @@ def load_run(session: Session, path: Path, job: Job) -> None:
     elif folder.has_checkpoint():
         start_runner(session, command, recorder)
     else:
-        session.notify("warning", f"{path.name} has no checkpoint: states cannot be decoded")
+        problem = f"{path.name} has no checkpoint"
+        session.revise(lambda: {"run": session.run and replace(session.run, model_problem=problem)})
+        session.notify("warning", f"{problem}: states cannot be decoded")
 
 
 def load_inputs(session: Session, info: dict[str, Any], config: TrainConfig) -> None:
@@ -292,15 +296,22 @@ def _load_without_images(
     """Open the table of a run's particles, whose stacks are not there; that is said."""
     from cryoscope.io.absent_images import read_without_images
 
-    box_px = info.get("box_size_px")
+    box_px, chosen = info.get("box_size_px"), session.config.data.class_number
     try:
-        particles = read_without_images(path, box_px if isinstance(box_px, int) else 0, problem)
+        particles = read_without_images(
+            path,
+            box_px if isinstance(box_px, int) else 0,
+            problem,
+            class_number=None if chosen < 0 else chosen,
+        )
         show_particles(session, path, particles)
     except InputError as error:
         session.notify("warning", str(error))
         return
     session.notify(
-        "warning", f"Opened without the particles' images, which nothing but them needs: {problem}"
+        "warning",
+        "The particles' images are missing: they cannot be trained on, reconstructed or averaged; "
+        f"all else works. {problem}",
     )
 
 
@@ -331,6 +342,7 @@ def leave_run(session: Session) -> None:
             "shown": None,
             "check": None,
             "associations": (),
+            "landscape": None,
         }
 
     session.revise(decide)

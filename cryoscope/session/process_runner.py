@@ -20,12 +20,16 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
+from cryoscope.data import InputError
 from cryoscope.session.child_process import (
     LINE_LIMIT_BYTES,
+    cure_of_end,
+    cure_of_start,
     how_it_ended,
     kill,
     last_line,
     spawn,
+    why_not_started,
 )
 from cryoscope.session.log_sources import WORKER_LOG
 from cryoscope.session.records import RunStatus
@@ -58,6 +62,7 @@ class ProcessRunner(ObservedRunner):
         self._outbox: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._process: subprocess.Popen[bytes] | None = None
+        self._heard = False
         self._supervisor: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -110,8 +115,8 @@ class ProcessRunner(ObservedRunner):
         try:
             self._process = spawn(self._command, self._env)
         except OSError as error:
-            reason = error.strerror or str(error)
-            self._publish(RunFailed(f"the training process could not be started: {reason}"))
+            problem = f"the training process could not be started: {why_not_started(error)}"
+            self._publish(RunFailed(str(InputError(problem, cure=cure_of_start(error)))))
             self._over.set()
             return
         try:
@@ -149,6 +154,7 @@ class ProcessRunner(ObservedRunner):
                 except (ValueError, ValidationError, RecursionError):
                     self._keep(b"unexpected output: " + line)
                     continue
+                self._heard = True
                 self._publish(event)
 
     def _write(self, stdin: IO[bytes]) -> None:
@@ -177,9 +183,13 @@ class ProcessRunner(ObservedRunner):
             kill(self._process)
 
     def _obituary(self, code: int) -> str:
-        said = last_line(list(self._log))
-        how = f"the training process ended unexpectedly ({how_it_ended(code)})"
-        return f"{how}: {said}" if said else how
+        said = last_line(list(self._log)).rstrip(".")
+        when = "unexpectedly" if self._heard else "at its start"
+        how = f"the training process ended {when} ({how_it_ended(code)})"
+        cure = cure_of_end(code, said)
+        if not cure and not self._heard:
+            cure = "`cryoscope doctor` looks at this installation"
+        return str(InputError(f"{how}: {said}" if said else how, cure=cure))
 
 
 def worker_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -23,6 +23,7 @@ WATCHED = (
     "particles", "structure", "config", "latent_view", "colouring", "clusters", "selections",
     "active_selection", "cursor_xy", "iso_sigma", "contours", "trajectories", "active_path",
     "path_frame", "path_marks", "marked_residue", "backbone_colour", "scene", "comparison",
+    "kept_states", "check",
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ class ProjectKeeper:
         self._complained = False
         self._last: tuple[Any, Any] | None = None
         self._run_folder: object = None
+        self._last_check = held.run and held.run.folder, held.check
         self._thread = threading.Thread(target=self._serve, name="cryoscope-autosave", daemon=True)
 
     @property
@@ -65,6 +67,12 @@ class ProjectKeeper:
         run = self._session.run
         self._run_folder = None if run is None else run.folder
         self._thread.start()
+
+    def adopt_check(self, other: ProjectKeeper) -> None:
+        """Keep in mind the last reconstruction that another project does."""
+        run, check = other._last_check
+        if check is not None:
+            self._last_check = run, check.model_copy(update={"beside": ""})
 
     def keep_window(self, state: WindowState) -> None:
         """Take how the window looks now."""
@@ -116,14 +124,25 @@ class ProjectKeeper:
             saved = saved.model_copy(update={"run": held.run, "view": held.view})
         elif self._session.latents is not None:
             self._held = SavedSession()
+        saved = self._with_check(saved)
         window = self.parts.window
         numbers = {} if window is None else {k: tuple(v) for k, v in window.numbers.items()}
-        content = {**saved.model_dump(mode="json"), "window_numbers": numbers}
-        parts = self.parts.write()
+        states, of_states = self.parts.states.write(self._session.kept_states)
+        content = {**saved.model_dump(mode="json"), "window_numbers": numbers, "kept": states}
+        parts = {**self.parts.write(), **of_states}
         if (content, parts) == self._last:
             return
         self.folder.save(content, parts)
         self._last = content, parts
+
+    def _with_check(self, saved: SavedSession) -> SavedSession:
+        """With the last reconstruction of the run, though its files are gone or made again."""
+        run = saved.run and saved.run.folder
+        if saved.check is not None:
+            self._last_check = run, saved.check
+        elif self._last_check[0] == run:
+            return saved.model_copy(update={"check": self._last_check[1]})
+        return saved
 
     def _changed(self, _value: Any) -> None:
         now_s = time.monotonic()

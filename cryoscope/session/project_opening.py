@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +25,14 @@ from cryoscope.session.project_records import (
 )
 from cryoscope.session.project_state import (
     found_at,
+    restore_check,
+    restore_contours,
+    restore_difference,
     restore_view,
     selections_that_fit,
     trajectories_that_fit,
 )
+from cryoscope.session.project_states import restore_states
 from cryoscope.session.recent_projects import remember
 from cryoscope.training.config import config_from_json
 
@@ -64,7 +69,7 @@ def load_project(session: Session, path: Path, job: Job) -> None:
         close_project(session)
         saves, problems = folder.saves()
     with ExitStack() as stack:
-        stack.enter_context(folder.lock())
+        stack.enter_context(folder.lock(_saying_so(session, job)))
         close_project(session)
         saved, damaged = read_saved(saves[0].content, path / PROJECT_FILES[0])
         problems += damaged
@@ -77,6 +82,20 @@ def load_project(session: Session, path: Path, job: Job) -> None:
     remember(session, path)
     for problem in problems:
         session.notify("warning", f"The project was opened, but: {problem}")
+
+
+def _saying_so(session: Session, job: Job) -> Callable[[str, float], None]:
+    """Tells the user why it takes long: another machine seems to hold the project."""
+    said = False
+
+    def waiting(what: str, left_s: float) -> None:
+        nonlocal said
+        if not said:
+            said = True
+            session.notify("info", f"For {left_s:.0f} s it is watched {what}")
+        job.check()
+
+    return waiting
 
 
 def _compare_again(session: Session, saved: SavedSession, path: Path) -> None:
@@ -121,7 +140,7 @@ def refuse_while_training(session: Session) -> None:
 def forget_inputs(session: Session) -> None:
     """Close the run, the particles and the structure; for jobs."""
     leave_run(session)
-    session.change(particles=None, structure=None)
+    session.change(particles=None, structure=None, kept_states=())
 
 
 def _load_inputs(session: Session, saved: SavedSession, path: Path, job: Job) -> None:
@@ -185,7 +204,15 @@ def _restore(
         session.trajectories = trajectories_that_fit(session, trajectories or [])  # type: ignore[arg-type]
         if isinstance(arrays, KeptArrays):
             _restore_arrays(session, arrays)
-    restore_view(session, saved.view, job)
+    restore_contours(session, saved.view)
+    looking = False
+    try:
+        looking = restore_check(session, saved.check, folder.path)
+    except InputError as error:
+        problems.append(error)
+    restore_view(session, saved.view, job, decode=not looking)
+    parts.states = restore_states(session, folder, saves, problems)
+    restore_difference(session, saved.view.scene.against)
     window = None
     if layout is not None or saved.window_numbers:
         try:

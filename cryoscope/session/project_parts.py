@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cryoscope.data import Embedding, InputError, Latents
 from cryoscope.session.project_records import WindowState
+from cryoscope.session.project_states import StateParts
 
 if TYPE_CHECKING:
     from cryoscope.io.project_folder import Part, ProjectFolder, Saved
@@ -43,6 +44,7 @@ class PartWriter:
     def __init__(self, session: Session, folder: ProjectFolder) -> None:
         self._session, self.folder = session, folder
         self.window: WindowState | None = None
+        self.states = StateParts(folder)
         self._written: dict[str, tuple[tuple[Any, ...], Part]] = {}
 
     def settle(self, parts: Mapping[str, Part]) -> None:
@@ -57,6 +59,7 @@ class PartWriter:
             if _identical(present, self._present(name)):
                 self.folder.adopt_part(other.folder, part)
                 self._written[name] = present, part
+        self.states.adopt(other.states)
 
     def write(self) -> dict[str, Part]:
         """The parts as they are to be now, written where they have changed."""

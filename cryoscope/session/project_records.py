@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +21,7 @@ _Name = Annotated[str, Field(max_length=1_000)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Row = Annotated[int, Field(ge=0, le=10**12)]
 _Axis = Annotated[int, Field(ge=1, le=4_096)]
+_Box = Annotated[int, Field(ge=0, le=65_536)]
 _Numbers = Annotated[list[_Finite], Field(max_length=4_096)]
 
 
@@ -107,6 +108,7 @@ class SavedScene(_Plain):
     layout: Layout = "overlay"
     backbone: BackboneStyle = "tube"
     surface: SurfaceColour = "plain"
+    against: _Name = ""
 
 
 class SavedView(_Plain):
@@ -120,6 +122,8 @@ class SavedView(_Plain):
     active_selection: _Name = ""
     cursor_xy: tuple[_Finite, _Finite] | None = None
     iso_sigma: _Finite = 3.0
+    #: Whether maps whose kind was given no contour choose their own; before, they did not.
+    automatic: bool = False
     contours: Annotated[dict[_Name, tuple[Hold, _Finite]], Field(max_length=16)] = {}
     active_path: _Name = ""
     path_frame: _Row = 0
@@ -135,6 +139,33 @@ class SavedRun(_Plain):
     folder: Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"^[^\x00]+$")]
     beside: Annotated[str, Field(max_length=4_096, pattern=r"^[^\x00]*$")] = ""
     run_id: _Name = ""
+
+
+class SavedCheck(SavedRun):
+    """The folder of the reconstruction that was made last, and whether its map was looked at."""
+
+    looking: bool = False
+
+
+class SavedState(_Plain):
+    """A kept state: how it is drawn, where its map came from, and the part with its arrays."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1_000)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+    visible: bool = True
+    place: _Name = ""
+    part: Annotated[str, Field(max_length=100)] = ""
+    label: _Name = ""
+    kind: Literal["decoded", "reconstructed", "file"] = "file"
+    detail: _Name = ""
+    run_id: _Name = ""
+    epoch: int = -1
+    particle_count: _Row = 0
+    z: _Numbers = []
+    sigma: _Finite = 0.0
+    box_px: _Box = 0
+    full_box_px: _Box = 0
+    preview_box_px: _Box = 0
 
 
 class SavedFiles(_Plain):
@@ -153,6 +184,9 @@ class SavedSession(_Plain):
     files: SavedFiles = SavedFiles()
     config: dict[str, Any] | None = None
     view: SavedView = SavedView()
+    check: SavedCheck | None = None
+    #: Each is looked at by itself: :mod:`cryoscope.session.project_states`.
+    kept: Any = ()
     window_numbers: Annotated[dict[_Name, tuple[_Finite, ...]], Field(max_length=_MOST_NAMES)] = {}
 
 

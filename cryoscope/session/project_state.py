@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,12 +13,18 @@ import numpy as np
 
 from cryoscope.data import Embedding, InputError, Latents, Selection
 from cryoscope.data.trajectory_path import TrajectoryPath
-from cryoscope.session.contours import Contour
+from cryoscope.session.contours import ANY_KIND, UNASKED_SIGMA, Contour, contour_of
 from cryoscope.session.covariates import colour_by, covariate_choices
 from cryoscope.session.latent_records import LatentView
 from cryoscope.session.latent_views import show_view
 from cryoscope.session.path_folder import paths_that_fit
-from cryoscope.session.project_records import SavedPicture, SavedRun, SavedSession, SavedView
+from cryoscope.session.project_records import (
+    SavedCheck,
+    SavedPicture,
+    SavedRun,
+    SavedSession,
+    SavedView,
+)
 from cryoscope.session.records import RunView
 from cryoscope.session.residues import COLOURS_BY, measure_motion
 from cryoscope.session.scene import Scene
@@ -49,6 +56,7 @@ def captured(session: Session, folder: Path) -> SavedSession:
             "compared": [place(one.run.folder, folder) for one in compared],
             "files": files,
             "config": config_to_json(config),
+            "check": _captured_check(session, folder),
             "view": _captured_view(session),
         }
     )
@@ -98,18 +106,28 @@ def _captured_view(session: Session) -> dict[str, Any]:
         "kind": view.kind,
         "x": view.x,
         "y": view.y,
-        # What the surface differs from is not kept.
+        # A difference is one only beside the state that it is to: see ``restore_difference``.
         "scene": {
             "layout": scene.layout,
             "backbone": scene.backbone,
-            "surface": "plain" if scene.against else scene.surface,
+            "surface": "plain" if scene.surface == "difference" else scene.surface,
+            "against": scene.against if scene.surface == "difference" else "",
         },
         "picture": _captured_picture(latents, embedding),
         "colouring": "" if colouring is None else colouring.name,
+        "automatic": ANY_KIND not in contours and values["iso_sigma"] == UNASKED_SIGMA,
         "contours": {kind: (one.hold, float(one.amount)) for kind, one in contours.items()},
         "cursor_xy": None if cursor is None else tuple(float(value) for value in cursor),
         "path_marks": [int(row) for row in values["path_marks"]],
     }
+
+
+def _captured_check(session: Session, folder: Path) -> dict[str, Any] | None:
+    check, shown = session.snapshot("check", "shown")
+    if check is None or check.folder is None or check.stage != "done":
+        return None
+    looking = shown is not None and shown.density is check.map
+    return {**place(check.folder, folder).model_dump(), "looking": looking}
 
 
 def _captured_picture(
@@ -127,12 +145,50 @@ def _captured_picture(
     }
 
 
-def restore_view(session: Session, view: SavedView, job: Job) -> None:
-    """Look at the session as it was looked at; what no longer fits is left as it is. For jobs."""
-    session.change(
-        iso_sigma=view.iso_sigma,
-        contours={kind: Contour(hold, amount) for kind, (hold, amount) in view.contours.items()},
+def restore_contours(session: Session, view: SavedView) -> None:
+    """Draw surfaces at the levels that they were drawn at."""
+    found = {kind: Contour(hold, amount) for kind, (hold, amount) in view.contours.items()}
+    if not view.automatic:
+        found.setdefault(ANY_KIND, Contour("sigma", view.iso_sigma))
+    session.change(iso_sigma=view.iso_sigma, contours=found)
+
+
+def restore_check(session: Session, saved: SavedCheck | None, folder: Path) -> bool:
+    """Show the last reconstruction again; whether its map is what was looked at. For jobs.
+
+    Raises
+    ------
+    InputError
+        If its files are gone or damaged.
+    """
+    from cryoscope.session.check_files import read_check
+    from cryoscope.session.checking import show_checked
+
+    if saved is None:
+        return False
+    run = session.run
+    check = read_check(
+        found_at(saved, folder),
+        contour_of(session, "decoded"),
+        None if run is None else run.reference,
     )
+    session.check = check
+    if saved.looking:
+        show_checked(session, "reconstructed")
+    return saved.looking
+
+
+def restore_difference(session: Session, against: str) -> None:
+    """Colour the surface by the difference to a kept state, if it is there."""
+    if any(one.name == against and one.shown.density for one in session.kept_states):
+        session.scene = replace(session.scene, surface="difference", against=against)
+
+
+def restore_view(session: Session, view: SavedView, job: Job, *, decode: bool = True) -> None:
+    """Look at the session as it was looked at; what no longer fits is left as it is. For jobs.
+
+    Without ``decode``, the state at the cursor does not take the place of what is shown.
+    """
     if view.backbone_colour in COLOURS_BY:
         session.backbone_colour = view.backbone_colour
     scene = view.scene
@@ -158,7 +214,8 @@ def restore_view(session: Session, view: SavedView, job: Job) -> None:
         _restore_colours(session, view.colouring)
     if view.cursor_xy is not None:
         session.cursor_xy = view.cursor_xy
-        session.decoder.show(view.cursor_xy)
+        if decode:
+            session.decoder.show(view.cursor_xy)
 
 
 def _measure_when_ready(session: Session) -> None:
@@ -219,8 +276,6 @@ def merged(saved: Sequence[_Named], beside: Sequence[_Named], suffix: str) -> tu
 
     One of the run folder that has a name of the project's, and is another, gets ``suffix``.
     """
-    from dataclasses import replace
-
     found = list(saved)
     for one in beside:
         known = {other.name: other for other in found}

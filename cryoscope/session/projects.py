@@ -112,6 +112,8 @@ def _begin_new(session: Session, path: Path, before: ProjectKeeper | None) -> No
             parts.window, held = before.parts.window, before.held
             parts.adopt(before.parts)
         keeper = ProjectKeeper(session, parts, stack.pop_all(), held)
+        if before is not None:
+            keeper.adopt_check(before)
     try:
         keeper.save()
     except BaseException:

@@ -38,7 +38,10 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class ParticlesView:
-    """The open particles. ``record`` gives access to images, poses and CTF."""
+    """The open particles. ``record`` gives access to images, poses and CTF.
+
+    ``missing_images`` says what is wrong where the images cannot be read, and is empty elsewhere.
+    """
 
     file: Path
     count: int
@@ -47,10 +50,14 @@ class ParticlesView:
     has_poses: bool
     optics_groups: int
     record: Particles = field(repr=False)
+    missing_images: str = ""
 
     @classmethod
     def of(cls, particles: Particles) -> ParticlesView:
         """The view of ``particles``."""
+        from cryoscope.io.absent_images import AbsentImages
+
+        images = particles.images
         return cls(
             file=particles.source.file,
             count=len(particles),
@@ -59,6 +66,7 @@ class ParticlesView:
             has_poses=particles.poses is not None,
             optics_groups=len(particles.optics),
             record=particles,
+            missing_images=str(images.problem) if isinstance(images, AbsentImages) else "",
         )
 
 
@@ -130,6 +138,9 @@ class RunView:
         Epochs whose latents are kept, each with the step that they are of.
     attached
         Which other program trains the run, e.g. "process 4711"; empty where it is ours.
+    model_problem
+        Why none of its states can be decoded, and what to do; empty where they can be, or while
+        the model is loaded.
     """
 
     folder: Path
@@ -154,6 +165,7 @@ class RunView:
     viewing_share: float = 0.0
     epochs: tuple[tuple[int, int], ...] = ()
     attached: str = ""
+    model_problem: str = ""
 
     @property
     def trains_here(self) -> bool:
@@ -182,6 +194,8 @@ class ShownState:
         map's units, and the volume above the level in A^3.
     full_box_px, preview_box_px
         Box of the run's own maps, and that of a map that it decodes quickly; 0 while unknown.
+    surface_step
+        ``isosurface`` is that of every so many voxels; 1: of all.
     """
 
     request_id: int
@@ -198,17 +212,34 @@ class ShownState:
     enclosed_A3: float = 0.0
     full_box_px: int = 0
     preview_box_px: int = 0
+    surface_step: int = 1
 
     @property
     def box_text(self) -> str:
-        """In which box the map was decoded, e.g. "48³ preview of 128³" or "full 128³"."""
-        if self.density is None or self.full_box_px == 0:
+        """In which box the map was decoded, e.g. "48³ preview of 128³" or "full 128³".
+
+        And of how many of its voxels the surface is, where that is not all.
+        """
+        if self.density is None:
+            return ""
+        every = f"surface of every {_ordinal(self.surface_step)} voxel"
+        parts = (self._box_words, every if self.surface_step > 1 else "")
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def _box_words(self) -> str:
+        assert self.density is not None
+        if self.full_box_px == 0:
             return ""
         box_px = self.density.values.shape[0]
         if box_px >= self.full_box_px:
             return f"full {box_px}³"
         kind = "preview" if box_px >= self.preview_box_px else "coarse preview"
         return f"{box_px}³ {kind} of {self.full_box_px}³"
+
+
+def _ordinal(number: int) -> str:
+    return {2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ def resume_training(session: Session) -> None:
             if run.status is RunStatus.FINISHED:
                 raise InputError("the run is complete", cure="Start a new one to train longer.")
             begun = replace(run, status=RunStatus.PREPARING, message="", ready=False, attached="")
+            begun = replace(begun, model_problem="")
             return {"run": begun, "epoch_shown": None}
 
         session.revise(decide)
@@ -160,6 +161,11 @@ def _missing(session: Session) -> tuple[str, str]:
     """What is missing before training can start, and the cure; empty if nothing is."""
     if session.particles is None:
         return "there are no particles to train on", "open a .star file first"
+    if session.particles.missing_images:
+        return (
+            "the images of these particles are missing",
+            "put their stacks back, and open the particles again",
+        )
     if session.structure is None and session.config.model == "atomic":
         return (
             "there is no reference structure",
@@ -188,8 +194,8 @@ def _claim(session: Session, out: Path | None) -> None:
         run = RunView(
             folder, status=RunStatus.PREPARING, stage_text="starting", reference=reference
         )
-        nothing = dict.fromkeys(("latents", "embedding", "cursor_xy", "check", "epoch_shown"))
-        return {"run": run, **nothing, **NO_PATHS, "associations": ()}
+        of_a_run = ("latents", "embedding", "cursor_xy", "check", "epoch_shown", "landscape")
+        return {"run": run, **dict.fromkeys(of_a_run), **NO_PATHS, "associations": ()}
 
     session.revise(decide)
 
@@ -218,7 +224,8 @@ def _failed(session: Session, message: str) -> dict[str, Any]:
     run = session.run
     if run is None:
         return {}
-    return {"run": replace(run, status=RunStatus.FAILED, message=message, stage_text="")}
+    failed = replace(run, status=RunStatus.FAILED, message=message, model_problem=message)
+    return {"run": replace(failed, stage_text="")}
 
 
 def _train(session: Session, out: str | Path | None) -> None:

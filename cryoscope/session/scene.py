@@ -49,9 +49,13 @@ class KeptState:
         The state as it was shown.
     visible
         Whether it is drawn.
+    place
+        Where it was found, e.g. ``"PC1 1.25, PC2 0.50"``, or how many particles it is made from;
+        empty while unknown.
     """
 
     name: str
     colour: str
     shown: ShownState = field(repr=False)
     visible: bool = True
+    place: str = ""

@@ -127,17 +127,46 @@ def with_density(shown: ShownState | None, density: Volume, contour: Contour) ->
     return with_level(there, contour)
 
 
+def shown_again(
+    z: NDArray[np.float32],
+    coords_A: NDArray[np.float32],
+    displacement_A: NDArray[np.float32],
+    density: Volume | None,
+    label: str,
+    *,
+    reference: Structure | None,
+    contour: Contour,
+) -> ShownState:
+    """A state that was shown before, from what was kept of it.
+
+    Without a ``reference`` of as many atoms, its trace has no chain breaks.
+    """
+    backbone = _no_mesh()
+    if len(coords_A):
+        same = reference is not None and len(reference) == len(coords_A)
+        breaks = _breaks(reference if same else None, len(coords_A))
+        backbone = _tube(coords_A, breaks, displacement_A)
+    shown = ShownState(0, z, coords_A, displacement_A, backbone, density, None, 0.0, label)
+    return with_level(shown, contour)
+
+
 def with_level(shown: ShownState, contour: Contour) -> ShownState:
-    """The same state with its isosurface at the level that the contour gives for its map."""
-    from cryoscope.analysis.isosurface import enclosed_volume_A3, isosurface, mean_and_spread
+    """The same state with its isosurface at the level that the contour gives for its map.
+
+    That of a large map is coarse at first: see :mod:`cryoscope.session.refining`.
+    """
+    from cryoscope.analysis.isosurface import enclosed_volume_A3, mean_and_spread
+    from cryoscope.session.refining import first_surface
 
     if shown.density is None:
-        return replace(shown, isosurface=None, level=0.0)
+        return replace(shown, isosurface=None, level=0.0, surface_step=1)
     level = contour.level(shown.density)
     mean, spread = mean_and_spread(shown.density)
+    surface, step = first_surface(shown.density, level)
     return replace(
         shown,
-        isosurface=isosurface(shown.density, level),
+        isosurface=surface,
+        surface_step=step,
         level=level,
         sigma=(level - mean) / spread if spread > 0 else 0.0,
         spread=spread,
@@ -149,25 +178,32 @@ def _backbone(
     coords_A: NDArray[np.float32], reference: Structure | None
 ) -> tuple[Mesh, NDArray[np.float32]]:
     """The tube through the beads, coloured by how far each moved, and that distance."""
-    from cryoscope.analysis.backbone import chain_breaks
     from cryoscope.analysis.trajectory import displacement_A
 
     if len(coords_A) == 0:  # a model without atoms: its states are maps
         return _no_mesh(), np.zeros(0, dtype=np.float32)
     if reference is None:
-        breaks = np.zeros(max(len(coords_A) - 1, 0), dtype=np.bool_)
         moved_A = np.zeros(len(coords_A), dtype=np.float32)
-        return _tube(coords_A, breaks, moved_A), moved_A
+        return _tube(coords_A, _breaks(None, len(coords_A)), moved_A), moved_A
     if len(reference) != len(coords_A):
         raise InputError(
             f"the model has {len(coords_A):,} beads, but the reference structure has "
             f"{len(reference):,} CA atoms",
             cure="Open the structure that the run was trained with.",
         )
-    # Breaks come from the reference: a deformation never changes the mesh's topology.
-    breaks = chain_breaks(reference.coords_A, reference.chain_id, reference.residue_id)
+    breaks = _breaks(reference, len(coords_A))
     moved_A = np.asarray(displacement_A(coords_A, reference.coords_A), dtype=np.float32)
     return _tube(coords_A, breaks, moved_A), moved_A
+
+
+def _breaks(reference: Structure | None, count: int) -> NDArray[np.bool_]:
+    """Where the chain is interrupted between ``count`` residues."""
+    from cryoscope.analysis.backbone import chain_breaks
+
+    if reference is None:
+        return np.zeros(max(count - 1, 0), dtype=np.bool_)
+    # Breaks come from the reference: a deformation never changes the mesh's topology.
+    return chain_breaks(reference.coords_A, reference.chain_id, reference.residue_id)
 
 
 def in_style(shown: ShownState, trace: Structure, style: str) -> ShownState:

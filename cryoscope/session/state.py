@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cryoscope.data.trajectory_path import TrajectoryPath
     from cryoscope.session.check_records import Check
     from cryoscope.session.contours import Contour
+    from cryoscope.session.landscape_records import LandscapeView
     from cryoscope.session.project_keeper import ProjectKeeper
     from cryoscope.session.project_records import ProjectView, RecentProject
     from cryoscope.session.run_clones import ConfigBase
@@ -91,6 +92,7 @@ class SessionEvents(SignalGroup):
     epoch_shown = Signal(object)
     config_base = Signal(object)
     comparison = Signal(object)
+    landscape = Signal(object)
     project = Signal(object)
     recent_projects = Signal(object)
     logged = Signal(object)
@@ -167,6 +169,8 @@ class Session:
         The run that ``config`` was cloned from, or None where it came from a preset.
     comparison
         Runs beside each other, or None.
+    landscape
+        What the landscape of the run is, or None.
     project, recent_projects
         The open project, or None; and those that were open lately.
     logged
@@ -205,6 +209,7 @@ class Session:
     epoch_shown: EpochShown | None
     config_base: ConfigBase | None
     comparison: Comparison | None
+    landscape: LandscapeView | None
     project: ProjectView | None
     recent_projects: tuple[RecentProject, ...]
     logged: int
@@ -354,6 +359,7 @@ def _initial_fields() -> dict[str, Any]:
         "epoch_shown": None,
         "config_base": None,
         "comparison": None,
+        "landscape": None,
         "project": None,
         "recent_projects": (),
         "logged": 0,

@@ -6,17 +6,14 @@ leads: it alone writes the run folder, decides when to report, save, pause and s
 comes next; the others follow (:mod:`cryoscope.training.follower`). Of a single process
 (:data:`ALONE`) all this asks nothing.
 
-The processes are started by ``torchrun`` and meet through the environment it sets. This is the only
-module that knows ``torch.distributed``.
+The processes are started by ``torchrun``, meet through the environment it sets, and speak to each
+other by :mod:`.links`.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -27,23 +24,12 @@ from torch import Tensor, nn
 
 from cryoscope.data import InputError
 from cryoscope.models.whole_batch import Part
-from cryoscope.training.starting import choose_device
+from cryoscope.training.links import Links
 from cryoscope.training.torchrun import Place
 
 T = TypeVar("T")
 Order = Literal["advance", "encode", "end"]
 _ORDERS: tuple[Order, ...] = ("advance", "encode", "end")
-
-#: How long a process may take over its part of a step, and how long the first may pause.
-STEP_TIMEOUT, PAUSE_TIMEOUT = timedelta(minutes=10), timedelta(days=30)
-#: Seconds between two looks at whether the first process has prepared the data.
-_LOOK_S = 0.2
-#: How long one that lost touch waits for the message of the one that failed.
-_LAST_WORDS_S = 2.0
-
-
-class PeerLost(InputError):
-    """Another process of this training has ended."""
 
 
 class Team:
@@ -58,9 +44,11 @@ class Team:
     """
 
     def __init__(self, place: Place = Place()) -> None:  # noqa: B008 (frozen)
+        self.place = place
         self.rank, self.size = place.rank, place.size
         self.local_rank, self.local_size = place.local_rank, place.local_size
-        self._links: _Links | None = None
+        self._links: Links | None = None
+        self._sums = self._summed_before = 0
         self._prepared = False
 
     @property
@@ -89,7 +77,7 @@ class Team:
             When they do not come.
         """
         if self.size > 1:
-            self._links = _Links(self, device)
+            self._links = Links(self.place, device, self.device_name)
 
     def tell_prepared(self, settings: str) -> None:
         """Say, as the first, that the data are prepared, and what is trained."""
@@ -136,28 +124,72 @@ class Team:
         As far as shares of equal size allow, a particle is always the same process's, which keeps
         what it made of the image. A batch of fewer particles than processes is everybody's.
         """
-        if len(index) < self.size:
-            return np.arange(len(index))
-        by_owner = np.argsort(index % self.size, kind="stable")
-        return np.sort(np.array_split(by_owner, self.size)[self.rank])
+        return self._shares(index)[self.rank]
 
-    def part(self, position: NDArray[np.int64], length: int) -> Part:
-        """What of a batch of ``length`` this process works on, for the model to know."""
+    def _shares(self, index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        if len(index) < self.size:
+            return [np.arange(len(index))] * self.size
+        by_owner = np.argsort(index % self.size, kind="stable")
+        return [np.sort(share) for share in np.array_split(by_owner, self.size)]
+
+    def most_turns(self, length: int) -> int:
+        """In how many turns a batch of ``length`` can be taken: a particle each, of every share."""
+        return length if length < self.size else length // self.size
+
+    def turns(self, index: NDArray[np.int64], count: int) -> list[Part]:
+        """What of a batch this process works on, in ``count`` turns where it has so many."""
+        length, shares = len(index), self._shares(index)
         copies = self.size if length < self.size else 1
-        return Part(torch.from_numpy(position), length, copies, self.add)
+        count = min(count, self.most_turns(length))
+        if count == 1:
+            return [Part(torch.from_numpy(shares[self.rank]), length, copies, self.add)]
+        found = []
+        for pieces in zip(*(np.array_split(share, count) for share in shares), strict=True):
+            together, mine = np.unique(np.concatenate(pieces)), pieces[self.rank]
+            among = torch.from_numpy(np.searchsorted(together, mine)), len(together)
+            found.append(Part(torch.from_numpy(mine), length, copies, self.add, among))
+        return found
 
     def add(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes."""
-        return values if self._links is None else self._links.sum(values.clone())
+        """The sum of a tensor over all processes, within a step."""
+        if self._links is None:
+            return values
+        values = values.clone()
+        if self._sums >= self._summed_before:
+            values = self._links.sum(values)
+        self._sums += 1
+        return values
 
-    def add_all(self, tensors: Sequence[Tensor]) -> None:
-        """Replace every tensor by its sum over all processes, in one exchange."""
+    def begin_step(self, *, again: bool = False) -> None:
+        """Before the first sum of a step.
+
+        Parameters
+        ----------
+        again
+            This process gave the step up and now goes through it for the sake of the others, who
+            wait for its figures: those that they have had are not exchanged a second time.
+        """
+        self._summed_before = self._sums if again else 0
+        self._sums = 0
+
+    def add_all(self, tensors: Sequence[Tensor], *, refused: bool = False) -> bool:
+        """Replace every tensor by its sum over all processes, in one exchange.
+
+        Returns
+        -------
+        Whether it was done: not where any of the processes has ``refused``.
+        """
         if self._links is None or not tensors:
-            return
-        total = self._links.sum(torch.cat([tensor.reshape(-1) for tensor in tensors]))
+            return not refused
+        free = tensors[0].new_zeros(1)
+        joined = torch.cat([*(tensor.reshape(-1) for tensor in tensors), free])
+        total = self._links.sum_unless(joined, refused)
+        if total is None:
+            return False
         sizes = [tensor.numel() for tensor in tensors]
-        for tensor, part in zip(tensors, total.split(sizes), strict=True):
+        for tensor, part in zip(tensors, total[:-1].split(sizes), strict=True):
             tensor.copy_(part.view_as(tensor))
+        return True
 
     def rows(self, count: int) -> NDArray[np.int64] | None:
         """The particles of all ``count`` that this process encodes; None: all of them."""
@@ -228,111 +260,6 @@ class Team:
 
 #: A single process.
 ALONE = Team()
-
-
-class _Links:
-    """The connections of one process to the others.
-
-    Orders go by the CPU (gloo), whose waiting costs nothing and may take long: the first process
-    may pause. Figures go from GPU to GPU (nccl) where every process has one of its own.
-    """
-
-    def __init__(self, team: Team, asked: str) -> None:
-        import torch.distributed as dist
-        from torch.distributed.rendezvous import rendezvous
-
-        self.dist, self.team = dist, team
-        with self._explained():
-            store, rank, size = next(iter(rendezvous("env://")))
-            self.store = dist.PrefixStore("cryoscope", store)  # type: ignore[attr-defined]
-            if team.leads:
-                self.store.set("device", asked)
-            self.device = choose_device(team.device_name(self._said("device")))
-            dist.init_process_group(
-                "gloo",
-                store=dist.PrefixStore("groups", store),  # type: ignore[attr-defined]
-                rank=rank,
-                world_size=size,
-                timeout=PAUSE_TIMEOUT,
-            )
-            self.figures = dist.new_group(backend=self._backend(), timeout=STEP_TIMEOUT)
-
-    def _backend(self) -> str:
-        if self.device.type != "cuda" or torch.cuda.device_count() < self.team.local_size:
-            return "gloo"
-        torch.cuda.set_device(self.device)
-        return "nccl" if self.dist.is_nccl_available() else "gloo"
-
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, in place."""
-        values = values.contiguous()
-        with self._explained():
-            self.dist.all_reduce(values, group=self.figures)
-        return values
-
-    def broadcast(self, values: Tensor) -> Tensor:
-        """The first process's CPU tensor, in place."""
-        with self._explained():
-            self.dist.broadcast(values, 0)
-        return values
-
-    def copy_of_first(self, values: Tensor) -> Tensor:
-        """The first process's tensor, as a new one on the same device."""
-        return self.broadcast(values.cpu().contiguous().clone()).to(values.device)
-
-    def object_from_first(self, value: Any) -> Any:
-        """The first process's plain value."""
-        box = [value]
-        with self._explained():
-            self.dist.broadcast_object_list(box, 0)
-        return box[0]
-
-    def wait_for(self, *keys: str) -> str:
-        """Wait for what another process says under one of these names."""
-        with self._explained():
-            while True:
-                for key in keys:
-                    if self.store.check([key]):
-                        return self._said(key)
-                if self.store.check(["failed"]):
-                    raise PeerLost(self._said("failed"))
-                time.sleep(_LOOK_S)
-
-    def leave(self, error: BaseException | None) -> None:
-        """Say how this process ended, and close all connections."""
-        with suppress(RuntimeError):
-            if error is None:
-                self.dist.destroy_process_group()
-            elif not isinstance(error, PeerLost):  # it was said by the one that failed
-                reason = str(error) if isinstance(error, InputError) else _in_one_line(error)
-                self.store.set("failed", f"process {self.team.rank} failed: {reason}")
-
-    def _said(self, key: str) -> str:
-        return bytes(self.store.get(key)).decode(errors="replace")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError as error:
-            raise PeerLost(
-                f"training by {self.team.size} processes has ended: {self._last_words(error)}",
-                cure="Start it again with --resume: it goes on from the last checkpoint",
-            ) from error
-
-    def _last_words(self, error: RuntimeError) -> str:
-        """What the process that failed said, or else how its end was noticed."""
-        until = time.monotonic() + _LAST_WORDS_S
-        with suppress(RuntimeError, AttributeError):
-            while time.monotonic() < until:
-                if self.store.check(["failed"]):
-                    return self._said("failed")
-                time.sleep(_LOOK_S / 4)
-        return f"one of them cannot be reached any more ({_in_one_line(error)[:200]})"
-
-
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
 def _usable_cores() -> int:

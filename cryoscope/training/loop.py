@@ -138,7 +138,7 @@ class Loop:
         self.step += 1
         self._end_phase(found.motion_A2)
         if self._gradients.parts > parts:
-            self._remarks.append(_memory_remark(len(index), self._gradients.parts))
+            self._remarks.append(_memory_remark(len(index), self._gradients.parts, self.team.size))
         self._count_time(time.perf_counter() - begin)
 
     def _count_time(self, seconds: float) -> None:
@@ -345,10 +345,12 @@ class Loop:
         return self.trained_s * (1 - done) / done
 
 
-def _memory_remark(batch_size: int, parts: int) -> str:
+def _memory_remark(batch_size: int, parts: int, processes: int) -> str:
     """What is said when a batch did not fit into the memory of the GPU."""
+    share = math.ceil(batch_size / processes)
+    whose, whole = ("The GPU", "batch") if processes == 1 else ("A GPU", "process's share")
     return (
-        f"The GPU has too little memory for {batch_size} images at once: from now on every batch "
-        f"is taken in {parts} parts of {math.ceil(batch_size / parts)}, which is slower and learns "
+        f"{whose} has too little memory for {share} images at once: from now on every {whole} "
+        f"is taken in {parts} parts of {math.ceil(share / parts)}, which is slower and learns "
         "the same. A smaller optimiser.batch_size or data.box_size_px needs less."
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,6 +44,10 @@ REPORT_S = 0.25
 LOOK_S, PAUSED_LOOK_S = 0.25, 0.05
 
 
+class _GivenUp(Exception):
+    """A run that another machine holds is not waited for any longer."""
+
+
 class Trainer:
     """One run of training.
 
@@ -53,6 +59,8 @@ class Trainer:
         The run folder, made or continued.
     resume
         Continue from the newest checkpoint.
+    take_over
+        Whoever holds the run on another machine is dead, the user says.
     between_steps
         Called after every step, in the training thread.
     team
@@ -78,11 +86,13 @@ class Trainer:
         run_path: str | Path,
         *,
         resume: bool = False,
+        take_over: bool = False,
         between_steps: Callable[[], None] = lambda: None,
         team: Team = ALONE,
         idle: Callable[[float], None] = time.sleep,
     ) -> None:
         self.config, self.run_path, self.resume = config, Path(run_path), resume
+        self.take_over = take_over
         self.between_steps, self.idle, self.team = between_steps, idle, team
         self.viewing = ViewingTime()
         self.decoder: Decoder | None = None
@@ -125,7 +135,11 @@ class Trainer:
             if self.resume:
                 run = RunFolder.open(self.run_path)
                 self.config = config_from_json(run.config(), file=str(run.path / "config.json"))
-                stack.enter_context(run.lock())
+                try:
+                    yield from with_progress(partial(self._hold, run, stack))
+                except _GivenUp:
+                    yield RunFinished(0, "stopped")
+                    return
             else:
                 RunFolder.check_unused(self.run_path)
             device = choose_device(self.team.device_name(self.config.device))
@@ -155,6 +169,22 @@ class Trainer:
                 if not isinstance(event, Progress):
                     run.append_event(event_to_json(event))
                 yield event
+
+    def _hold(
+        self, run: RunFolder, stack: ExitStack, progress: Callable[[str, int, int], None]
+    ) -> None:
+        """Lock the run; one that another machine seems to hold is waited for."""
+        total_s = 0
+
+        def waiting(what: str, left_s: float) -> None:
+            nonlocal total_s
+            left = math.ceil(left_s)
+            total_s = max(total_s, left)
+            progress(f"watching for {total_s} s {what}", total_s - left, total_s)
+            if self._stop:
+                raise _GivenUp
+
+        stack.enter_context(run.lock(take_over=self.take_over, waiting=waiting))
 
     def _train(
         self, run: RunFolder, prepared: Prepared, model: HeterogeneityModel, device: torch.device

@@ -31,7 +31,7 @@ SOURCES = ROOT / "resources" / "docs"
 ASSET_SUFFIXES = (".png", ".svg")
 #: The order in which pages are read; a page that is not named here is an error.
 CONTENTS = (
-    ("Start", ("index", "tutorial", "checking")),
+    ("Start", ("index", "tutorial", "checking", "landscape")),
     (
         "Methods",
         (

@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from cryoscope.analysis.isosurface import isosurface, sigma_level
+from cryoscope.analysis.isosurface import (
+    SurfaceInPieces,
+    default_level,
+    isosurface,
+    mean_and_spread,
+    sigma_level,
+)
 from cryoscope.data import Provenance, Volume
 
 
@@ -72,3 +79,53 @@ def test_sigma_level() -> None:
     np.testing.assert_allclose(
         sigma_level(volume, 2.0), values.mean() + 2 * values.std(), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("cells", [1, 400])
+def test_slabs_are_sewn_into_the_surface_that_is_made_at_once(
+    step: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).normal(size=(40, 34, 30)).astype(np.float32)
+    volume = Volume(gaussian_filter(noise, 1.5), 1.5, (1.0, 2.0, 3.0))
+    whole = isosurface(volume, 0.05, step=step)
+    monkeypatch.setattr("cryoscope.analysis.isosurface.SLAB_CELLS", cells)
+    surface = SurfaceInPieces(volume, 0.05, step=step)
+    counts = list(surface.pieces())
+    sewn = surface.mesh()
+    assert len(counts) > 2
+    assert counts[-1] == len(sewn.faces) == len(whole.faces)
+    assert len(sewn.vertices_A) == len(whole.vertices_A)  # nothing is there twice
+    corners = [np.sort(one.vertices_A[one.faces].reshape(-1, 9), axis=0) for one in (sewn, whole)]
+    np.testing.assert_allclose(*corners, atol=1e-4)
+
+
+def test_a_surface_may_be_left_half_made() -> None:
+    surface = SurfaceInPieces(ball(CENTRE), 0.0)
+    assert len(surface.mesh().faces) == 0
+    next(surface.pieces())
+    assert len(surface.mesh().faces) > 0
+
+
+def test_the_level_of_before_anybody_has_chosen() -> None:
+    volume = ball(CENTRE)
+    radius_A = (3 * 1000.0 / (4 * np.pi)) ** (1 / 3)
+    assert default_level(volume, 1000.0) == pytest.approx(8.0 - radius_A, abs=0.2)
+    high = float(np.percentile(volume.values, 99.99))
+    for unknown_A3 in (0.0, 1e9):
+        assert default_level(volume, unknown_A3) == pytest.approx(high / 2)
+    noise = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)
+    assert default_level(Volume(noise, 1.0, (0.0, 0.0, 0.0)), 16_000.0) == pytest.approx(1.0, 0.02)
+    flat = Volume(np.ones((8, 8, 8), dtype=np.float32), 1.0, (0.0, 0.0, 0.0))
+    assert default_level(flat) == 1.0
+
+
+def test_statistics_are_remembered_while_the_samples_live() -> None:
+    volume = ball(CENTRE)
+    found = mean_and_spread(volume)
+    assert found == pytest.approx((volume.values.mean(), volume.values.std()), rel=1e-4)
+    assert mean_and_spread(Volume(volume.values, 3.0, (0.0, 0.0, 0.0))) == found
+    for number in range(20):  # other samples at what may be the same place in memory
+        made = np.full((4, 4, 4), float(number), dtype=np.float32)
+        assert mean_and_spread(Volume(made, 1.0, (0.0, 0.0, 0.0))) == (number, 0.0)
+        del made

@@ -103,7 +103,8 @@ def test_the_level_keeps_what_is_held(window: Any, session: Any, until: Until) -
     session.shown = with_density(None, density, contour_of(session, "decoded"))
     control = window.state.contour
     until(lambda: control.slider.isEnabled())
-    assert control.number.value() == 3.0
+    assert control.hold.currentData() == "auto"
+    assert control.number.value() == pytest.approx(session.shown.sigma, abs=0.006)
     control.slider.setValue(80)
     until(lambda: session.shown.sigma == pytest.approx(4.0))
     control.hold.setFocus()

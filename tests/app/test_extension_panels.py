@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from extension_code import install_panels
 from qtpy.QtWidgets import QApplication, QLabel
 
 from cryoscope import __version__
 from cryoscope.app.about import show_about
 from cryoscope.io import extensions
-from tests.extension_installing import write_metadata
 
 pytestmark = pytest.mark.gl
 
-CODE = """
-from cryoscope.session.extensions import PanelExtension
-
-def make(session, bridge):
-    from qtpy.QtWidgets import QLabel
-    label = QLabel()
-    bridge.watch("particles", lambda particles: label.setText(f"{particles.count:,} of them"))
-    return label
-
-def fail(session, bridge):
-    raise RuntimeError("no such luck")
-
-PANEL = PanelExtension(title="Counting", make=make, area="left")
-FAILING = PanelExtension(title="Failing", make=fail)
-NOTHING = PanelExtension(title="Nothing", make=lambda session, bridge: None)
-"""
-
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    target = tmp_path / "installed"
-    target.mkdir()
-    (target / "more_panels.py").write_text(CODE)
-    names = {"counting": "PANEL", "failing": "FAILING", "nothing": "NOTHING"}
-    points = {name: f"more_panels:{value}" for name, value in names.items()}
-    write_metadata(target, "more-panels", "3.0", {"cryoscope.panels": points})
-    monkeypatch.syspath_prepend(str(target))
-    for memory in ("_found", "_loaded", "_broken"):
-        monkeypatch.setattr(extensions, memory, {})
-    yield
-    sys.modules.pop("more_panels", None)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_panels(tmp_path, monkeypatch)
 
 
 def test_a_panel_is_docked_and_a_broken_one_is_told_of(installed: None, window: Any) -> None:

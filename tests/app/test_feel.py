@@ -240,9 +240,9 @@ def test_files_held_over_the_window_say_what_they_would_become(window: Any, tmp_
 def test_work_shows_how_long_it_takes_and_can_be_cancelled(
     window: Any, session: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cryoscope.app import status_line
+    from cryoscope.app.widgets import job_line
 
-    monkeypatch.setattr(status_line, "PATIENCE_MS", 0)
+    monkeypatch.setattr(job_line, "PATIENCE_MS", 0)
     ended: list[str] = []
 
     def work(name: str) -> Any:
@@ -255,7 +255,7 @@ def test_work_shows_how_long_it_takes_and_can_be_cancelled(
 
     session.pool.submit("First", work("First"), text="First work")
     session.pool.submit("Second", work("Second"), text="Second work")
-    status = window.status
+    status = window.status.work
     until(lambda: status.more.isVisible())
     assert (status.job_text.text(), status.more.text()) == ("First work", "+1 more")
     until(lambda: status.bar.text.endswith(" s"))
@@ -268,7 +268,7 @@ def test_work_shows_how_long_it_takes_and_can_be_cancelled(
     assert status.job_text.text() == "Cancelling: First work" or not session.jobs
     until(lambda: not session.jobs and not status.bar.isVisible())
     assert ended == ["Second", "First"]
-    assert status.message.text() == "Cancelled: First work"
+    assert window.status.message.text() == "Cancelled: First work"
 
 
 # Controls, small windows, sharp screens

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import synthetic
+from extension_code import install_panels
 from gestures import LEFT, Until
 from npe2 import DynamicPlugin, PluginManager, PluginManifest
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel
 
 from cryoscope.app import attachment
 from cryoscope.app.napari_bridge import BACKBONE_LAYER, DENSITY_LAYER
@@ -104,7 +105,7 @@ def test_every_widget_opens_and_closes_and_opens_again(
     attached = attachment.attach(viewer)
     assert set(attached.view.panels) == {
         "project", "training", "latent", "selections", "state", "trajectories", "structure",
-        "checking", "runs",
+        "checking", "runs", "landscape", "log", "extensions",
     }  # fmt: skip
     panel = attached.view.panel("latent")
     dock, _holder = viewer.window.add_plugin_dock_widget(PLUGIN, "Latent space")
@@ -163,6 +164,90 @@ def test_a_session_trains_beside_other_layers_and_ends_with_the_viewer(
     assert left == []
     names = {type(w).__name__ for w in QApplication.allWidgets()}
     assert not {"LatentPanel", "TrainingPanel", "ProjectPanel", "PanelHolder"} & names
+
+
+def test_work_is_shown_in_the_status_bar_and_can_be_cancelled(
+    viewer: Any, until: Until, qtbot: Any
+) -> None:
+    from napari_cryoscope.commands import cancel_work, open_panels
+
+    attached = open_panels(("latent",))
+    session, work = attached.session, attached.work
+    assert not work.cancel.isVisible()
+    ended: list[str] = []
+
+    def wait(name: str) -> Callable[[Any], None]:
+        def waiting(job: Any) -> None:
+            job.wait_cancelled(30)
+            ended.append(name)
+            job.check()
+
+        return waiting
+
+    session.pool.submit("First", wait("First"), text="First work")
+    until(lambda: work.cancel.isVisible())
+    assert work.job_text.text() == "First work"
+    QTest.mouseClick(work.cancel, LEFT)
+    until(lambda: not work.cancel.isVisible())
+    session.pool.submit("Second", wait("Second"), text="Second work")
+    until(lambda: bool(session.jobs))
+    cancel_work()
+    until(lambda: ended == ["First", "Second"] and not session.jobs)
+
+
+def test_the_log_shows_what_has_happened(viewer: Any, until: Until, qtbot: Any) -> None:
+    from napari_cryoscope.commands import open_panels, show_log
+
+    attached = open_panels()
+    attached.session.notify("warning", "The moon is full")
+    show_log()
+    panel = attached.view.panel("log")
+    until(panel.is_seen)
+    until(lambda: any(row.text == "The moon is full" for row in panel.model.rows))
+    show_log()
+    assert [entry.text for entry in panel.chosen()] == ["The moon is full"]
+
+
+def test_panels_of_extensions_are_tabs(
+    viewer: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_cryoscope.commands import open_panels
+
+    install_panels(tmp_path, monkeypatch)
+    attached = open_panels(("extensions",))
+    tabs = attached.view.panel("extensions").tabs
+    assert [tabs.tabText(i) for i in range(tabs.count())] == ["Counting"]
+    assert "1,000 of them" in {label.text() for label in tabs.widget(0).findChildren(QLabel)}
+    assert "more-panels 3.0" in attached.session.notice.text
+
+
+def test_a_worker_that_cannot_start_is_told_of(
+    viewer: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_cryoscope.commands import open_panels
+
+    from cryoscope.session.process_runner import ProcessRunner
+
+    attached = open_panels()
+    session, panel = attached.session, attached.view.panel("training")
+    session.make_runner = lambda: ProcessRunner(["no-such-program"])
+    session.shown = None
+    QTest.mouseClick(panel.start, LEFT)
+    until(lambda: session.run is not None and session.run.status is RunStatus.FAILED)
+    until(lambda: "no-such-program" in viewer.canvas.overlays.text.text)
+    until(lambda: "Install Cryoscope again" in panel.status.text())
+    assert "no-such-program" in attached.view.panel("latent").canvas.empty_text
+    assert not panel.pause.isEnabled()
+    assert panel.start.isEnabled()
+
+
+def test_our_layers_have_no_unit_beside_layers_without(viewer: Any) -> None:
+    from cryoscope.app.napari_bridge import units_beside
+
+    assert units_beside(viewer) == ("angstrom",) * 3
+    viewer.add_image(np.zeros((8, 8, 8)), name="somebody else's")
+    assert units_beside(viewer) == ("pixel",) * 3
+    assert [str(unit) for unit in viewer.open_sample(PLUGIN, "states")[0].units] == ["pixel"] * 3
 
 
 def test_the_theme_of_the_viewer_is_followed(viewer: Any, qtbot: Any) -> None:

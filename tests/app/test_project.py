@@ -96,6 +96,7 @@ def open_in(window: Any, until: Until, path: Path) -> Any:
     window.open_paths([path])
     until(lambda: window.session.embedding is not None and not window.session.jobs)
     until(lambda: window.session.shown is not None)
+    until(lambda: not window.latent.canvas.empty_text)  # the plot has its points, and its bounds
     return window.session
 
 

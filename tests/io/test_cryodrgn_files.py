@@ -255,3 +255,75 @@ def test_mixed_pixel_sizes_are_kept_apart(fixtures_dir: Path) -> None:
     star = read_metadata(fixtures_dir / "metadata" / "relion31.6opticsgroups.star")
     sizes_A = {o.pixel_size_A for o in star.optics}
     assert sizes_A == {1.24, 1.25}
+
+
+def test_a_decoder_alone_has_epochs_and_no_latents(tmp_path: Path) -> None:
+    """Of a homogeneous reconstruction there are weights only; without ctf.pkl pixels are 1 A."""
+    data = {**CONFIG["dataset_args"], "ctf": None, "poses": None}
+    model = {"pe_type": "gaussian", "domain": "fourier"}
+    out = run_folder(tmp_path, dataset_args=data, model_args=model)
+    for epoch in (1, 2):
+        (out / f"z.{epoch}.pkl").unlink()
+    run = CryodrgnRun.open(out)
+    assert run.settings.latent_dim == 0
+    assert run.epochs() == [1, 2]
+    assert run.newest_epoch() == 2
+    assert run.weights_path() == out / "weights.2.pkl"
+    assert run.ctf() is None
+    assert run.poses() is None
+    assert (run.optics().pixel_size_A, run.optics().box_size_px) == (1.0, BOX)
+    with pytest.raises(InputError, match=r"no epoch 7.*Epochs: 1, 2"):
+        run.weights_path(7)
+
+
+def test_the_inputs_of_a_run_are_found_beside_it_or_missed_by_name(tmp_path: Path) -> None:
+    out = run_folder(tmp_path)
+    stack(tmp_path)
+    run = CryodrgnRun.open(out)
+    inputs = run.inputs()
+    assert {key: path.name for key, path in inputs.items()} == {
+        "path": "p.mrcs", "pose": "pose.pkl", "ctf": "ctf.pkl",
+    }  # fmt: skip
+    assert read_any(**inputs).uid.tolist() == run.latents().uid.tolist()
+    (tmp_path / "pose.pkl").unlink()
+    with pytest.raises(InputError, match="not there any more") as caught:
+        run.poses()
+    assert caught.value.file == "/gone/pose.pkl"
+    assert str(out) in caught.value.cure
+
+
+def test_the_first_images_alone(tmp_path: Path) -> None:
+    """``--ind 4`` of cryoDRGN takes the first four."""
+    run = CryodrgnRun.open(run_folder(tmp_path, dataset_args={**CONFIG["dataset_args"], "ind": 4}))
+    index = run.indices()
+    assert index is not None
+    assert index.tolist() == [0, 1, 2, 3]
+    poses, ctf = run.poses(), run.ctf()
+    assert poses is not None
+    assert ctf is not None
+    np.testing.assert_array_equal(poses.rotation, ROTATION[:4])
+    assert len(ctf[0]) == 4
+
+
+def test_settings_that_are_too_large_or_older(tmp_path: Path) -> None:
+    run = run_folder(tmp_path)
+    with (run / "config.yaml").open("ab") as file:
+        file.truncate(1 << 28)
+    with pytest.raises(InputError, match=r"too large for a config\.yaml"):
+        CryodrgnRun.open(run)
+    (run / "config.yaml").unlink()
+    (run / "config.pkl").write_bytes(b"")
+    with pytest.raises(InputError, match=r"before 1\.1.*config\.pkl"):
+        CryodrgnRun.open(run)
+
+
+def test_tables_of_one_run_that_do_not_belong_together(tmp_path: Path) -> None:
+    out = run_folder(tmp_path)
+    write_poses(tmp_path / "pose.pkl", Poses(ROTATION[:4], SHIFT_A[:4]), np.full(4, 24.0))
+    with pytest.raises(InputError, match=r"for 4 particles, but ctf.pkl for 6"):
+        CryodrgnRun.open(out).poses()
+    write_z(out / "z.2.pkl", np.zeros((COUNT, 3), np.float32), np.zeros((COUNT, 3), np.float32))
+    run = CryodrgnRun.open(out)
+    with pytest.raises(InputError, match=r"holds 3 dimensions; config\.yaml says 2"):
+        run.latents(2)
+    assert run.newest_epoch() == 1  # the newest that is whole

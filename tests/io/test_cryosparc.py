@@ -15,7 +15,7 @@ from cryoscope.conventions import rotation_from_cryosparc
 from cryoscope.data import InputError
 from cryoscope.io.cryodrgn_files import box_lengths_A, ctf_columns
 from cryoscope.io.cryosparc import export_cs_subset, read_cs_particles
-from cryoscope.io.cryosparc_table import read_cs, read_cs_table
+from cryoscope.io.cryosparc_table import micrograph_paths, read_cs, read_cs_table
 from cryoscope.io.safe_pickle import read_pickles
 from cryoscope.io.stack import StackWriter
 
@@ -242,3 +242,49 @@ def test_star_and_cs_of_the_same_images_agree(fixtures_dir: Path) -> None:
     for name in ("defocus_u_A", "defocus_v_A", "defocus_angle_deg"):
         np.testing.assert_allclose(getattr(cs.ctf, name), getattr(star.ctf, name), rtol=1e-6)
     assert cs.pixel_size_A == pytest.approx(star.pixel_size_A, rel=1e-5)
+
+
+def test_micrographs_are_named_by_the_file_or_its_passthrough(tmp_path: Path) -> None:
+    table = records(fields=[("location/micrograph_path", "S20")])
+    table["location/micrograph_path"] = [b"a.mrc", b"b.mrc", b"a.mrc", b"c.mrc"]
+    path = project(tmp_path, table)
+    assert micrograph_paths(path).tolist() == ["a.mrc", "b.mrc", "a.mrc", "c.mrc"]
+    with pytest.raises(InputError, match=r"no field location/micrograph_path.*passthrough"):
+        micrograph_paths(project(tmp_path, records()))
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "problem"),
+    [
+        ("blob/path", "u4", "blob/path is no text"),
+        ("ctf/df1_A", "S4", r"ctf/df1_A has the type \|S4"),
+    ],
+)
+def test_fields_of_another_type(tmp_path: Path, field: str, kind: str, problem: str) -> None:
+    good = records()
+    fields = [
+        (name, kind if name == field else good.dtype[name]) for name in good.dtype.names or ()
+    ]
+    table = np.zeros(len(good), dtype=fields)
+    for name in good.dtype.names or ():
+        if name != field:
+            table[name] = good[name]
+    with pytest.raises(InputError, match=problem):
+        read_cs_table(project(tmp_path, table))
+
+
+def test_arrays_without_records_or_particles(tmp_path: Path) -> None:
+    path = tmp_path / "a.cs"
+    for values, problem in (
+        (np.zeros(3), "holds no records"),
+        (records()[None], "holds no records"),
+        (records()[:0], "has no particles"),
+    ):
+        with path.open("wb") as file:
+            np.save(file, values)
+        with pytest.raises(InputError, match=problem):
+            read_cs_table(path)
+    table = records()
+    table["blob/path"][2] = b""
+    with pytest.raises(InputError, match="blob/path is empty"):
+        read_cs_table(project(tmp_path, table))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import mrcfile
@@ -10,6 +11,7 @@ import pytest
 
 from cryoscope.data import InputError, Provenance, Volume
 from cryoscope.io.mrc import read_volume, write_volume
+from cryoscope.io.mrc_header import read_header
 
 
 @pytest.fixture
@@ -139,3 +141,26 @@ def test_a_real_map_with_permuted_axes(fixtures_dir: Path) -> None:
     with mrcfile.open(path) as file:
         np.testing.assert_array_equal(read.values, np.transpose(file.data, (2, 0, 1)))
     assert read.origin_A == pytest.approx((-21 * 0.43, -12 * 0.43, 0.0))
+
+
+@pytest.mark.parametrize("stamp", [True, False])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bytes_whose_header_makes_sense_in_either_order(
+    tmp_path: Path, order: str, stamp: bool
+) -> None:
+    """256 is 65536 the other way round, and mode 0 is 0: the stamp decides, else the size."""
+    raw = bytearray(1024)
+    struct.pack_into(f"{order}4i", raw, 0, 256, 256, 256, 0)
+    if stamp:
+        raw[208:214] = b"MAP " + (b"\x44\x44" if order == "<" else b"\x11\x11")
+    path = tmp_path / "a.mrc"
+    with path.open("wb") as file:
+        file.write(raw)
+        file.truncate(1024 + 256**3 + (512 if stamp else 0))
+    header = read_header(path)
+    assert header.shape == (256, 256, 256)
+    assert header.dtype == np.dtype("i1")
+    with path.open("r+b") as file:
+        file.truncate(1024 + 256**2)
+    with pytest.raises(InputError, match=r"truncated|extended header"):
+        read_header(path)

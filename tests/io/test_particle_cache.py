@@ -391,6 +391,19 @@ class TestRefusals:
         with pytest.raises(InputError, match="no particles"):
             open_or_build_cache(particles().take(np.arange(0)), SPEC, tmp_path)
 
+    def test_one_that_was_replaced_leaves_the_other_ones_work(self, tmp_path: Path) -> None:
+        theirs = '{"pid": 7, "host": "far-away", "token": "another"}'
+
+        def replaced(done: int, count: int) -> None:
+            (tmp_path / "cache.lock").write_text(theirs)
+            (tmp_path / "progress.json").write_text("{}")
+
+        with pytest.raises(InputError, match="taken over by another program"):
+            open_or_build_cache(particles(), SPEC, tmp_path, progress=replaced)
+        assert (tmp_path / "progress.json").read_text() == "{}"
+        assert (tmp_path / "particles.npy.part").exists()
+        assert (tmp_path / "cache.lock").read_text() == theirs
+
     def test_two_programs_at_once(self, tmp_path: Path) -> None:
         def second(*_: int) -> None:
             with pytest.raises(InputError, match="particle cache is in use"):

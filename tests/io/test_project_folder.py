@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cryoscope.data import InputError
 from cryoscope.io.array_archive import read_arrays, write_arrays
 from cryoscope.io.json_file import read_json_object, write_json
+from cryoscope.io.process_lock import LockLost
 from cryoscope.io.project_folder import NEWEST, PARTS, PREVIOUS, Part, ProjectFolder
 from cryoscope.io.recent_projects import MOST_RECENT, read_recent, settings_folder, write_recent
 
@@ -70,6 +71,17 @@ def test_the_lock_names_who_has_it_and_one_of_the_dead_is_taken_over(tmp_path: P
         folder.lock(),
     ):
         raise AssertionError
+
+
+def test_nothing_is_saved_once_another_program_has_the_project(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "project", 1)
+    with folder.lock():
+        other = {"pid": 7, "host": "far-away", "token": "another"}
+        (folder.path / "project.lock").write_text(json.dumps(other))
+        with pytest.raises(LockLost, match="taken over by another program"):
+            folder.save({"view": {"number": 2}}, {})
+    assert [one.content["view"]["number"] for one in folder.saves()[0]] == [1]
+    assert (folder.path / "project.lock").exists()
 
 
 def test_a_damaged_newest_save_is_said_and_the_one_before_is_given(tmp_path: Path) -> None:

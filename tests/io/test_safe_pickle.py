@@ -209,3 +209,94 @@ def test_any_bytes_are_read_or_refused(
     path.write_bytes(b"\x80\x04" + content)
     with contextlib.suppress(InputError):
         read_pickles(path)
+
+
+def global_name(module: str, name: str) -> bytes:
+    return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
+
+
+NDARRAY = global_name("numpy", "ndarray")
+DTYPE = global_name("numpy", "dtype") + b"X\x02\x00\x00\x00f4\x85R"
+RECONSTRUCT = global_name("numpy.core.multiarray", "_reconstruct")
+FROMBUFFER = global_name("numpy.core.numeric", "_frombuffer")
+EMPTY = RECONSTRUCT + NDARRAY + b"K\x00\x85C\x01b\x87R"
+FOUR = b"C\x04\x00\x00\x80?"  # the bytes of one float32, 1.0
+BY_HAND = {
+    "an array that is never filled": (EMPTY, "no content"),
+    "an array of another class": (RECONSTRUCT + DTYPE + b"\x85R", "unknown class"),
+    "a state of one": (EMPTY + b"N\x85b", "an array is damaged"),
+    "no byte order": (DTYPE + b"K\x03X\x01\x00\x00\x00?\x86b", "type of an array is damaged"),
+    "a negative shape": (FROMBUFFER + b"(" + FOUR + DTYPE + b"J\xff\xff\xff\xff" +
+                         b"X\x01\x00\x00\x00CtR", "shape of an array is damaged"),
+    "an unknown order": (FROMBUFFER + b"(" + FOUR + DTYPE + b"K\x01" +
+                         b"X\x01\x00\x00\x00KtR", "shape of an array is damaged"),
+    "too few bytes": (FROMBUFFER + b"(" + FOUR + DTYPE + b"K\x02" +
+                      b"X\x01\x00\x00\x00CtR", r"shape \(2,\) has 4 bytes"),
+    "content that is no bytes": (FROMBUFFER + b"(NNK\x01NtR", "array of objects"),
+    "a bare name": (NDARRAY, "a name, not a value"),
+    "a call of a list": (b"]K\x01\x85R", "not a known name"),
+    "a call without a tuple": (NDARRAY + b"NR", "not a known name"),
+    "a call of a class": (NDARRAY + b")R", "calls ndarray"),
+    "another encoding": (global_name("_codecs", "encode") +
+                         b"X\x01\x00\x00\x00aX\x05\x00\x00\x00utf-8\x86R", "calls encode"),
+    "bytes of something": (global_name("builtins", "bytes") + b"K\x05\x85R", "calls bytes"),
+    "a state of a list": (b"]Nb", "no array"),
+    "keys that are lists": (b"}]K\x01s", "neither text nor numbers"),
+    "a key without a value": (b"(K\x01d", "neither text nor numbers"),
+    "no mark": (b"K\x01t", "no mark"),
+    "too few for a pair": (b"K\x01\x86", "too few objects"),
+    "appended to a number": (b"K\x01K\x02a", "does not fit"),
+    "a memory of nothing": (b"h\x07", "damaged"),
+    "containers without end": (b"]" * 200 + b"a" * 199, "nested too deeply"),
+    "itself": (b"]q\x00h\x00a", "nested too deeply|damaged"),
+    "persistent": (b"Pabc\n", "persid"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_instructions_that_no_pickler_writes(case: str, tmp_path: Path) -> None:
+    content, problem = BY_HAND[case]
+    path = tmp_path / "x.pkl"
+    path.write_bytes(b"\x80\x03" + content + b".")
+    with pytest.raises(InputError, match=problem) as caught:
+        read_pickles(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_older_picklers_wrote_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.pkl"
+    for content, expected in (
+        (FROMBUFFER + b"(" + FOUR + DTYPE + b"K\x01X\x01\x00\x00\x00CtR", np.ones(1, np.float32)),
+        (EMPTY + b"(K\x01K\x01\x85" + DTYPE + b"\x89" + FOUR + b"tb", np.ones(1, np.float32)),
+        (global_name("__builtin__", "bytes") + b")R", b""),
+        (b"K\x01K\x02(K\x030\x31\x30", 1),  # pops, and pops to a mark, leave what was before
+        (b"]K\x052\x30a", [5]),
+        (b"\x96\x02" + bytes(7) + b"ab", b"ab"),
+    ):
+        path.write_bytes(b"\x80\x05" + content + b".")
+        (found,) = read_pickles(path)
+        assert same(found, expected), content
+
+
+def test_the_same_bytes_many_times_do_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.pkl"
+    array = (
+        FROMBUFFER + b"q\x00(C\xf0" + bytes(240) + b"q\x01" + DTYPE + b"q\x02"
+        b"K\x3cX\x01\x00\x00\x00Cq\x03tR"
+    )
+    again = b"h\x00(h\x01h\x02K\x3ch\x03tR"
+    path.write_bytes(b"\x80\x03(" + array + 40 * again + b"t.")
+    with pytest.raises(InputError, match="larger than the file"):
+        read_pickles(path)
+
+
+def test_archives_and_files_too_large_are_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(b"PK\x03\x04" + bytes(20))
+    with pytest.raises(InputError, match=r"archive, not a pickle.*PyTorch"):
+        read_pickles(path)
+    monkeypatch.setattr("cryoscope.io.safe_pickle.SIZE_LIMIT_BYTES", 10)
+    with pytest.raises(InputError, match="24 bytes are too many"):
+        read_pickles(path)

@@ -97,6 +97,23 @@ def test_the_picture_is_written_also_of_nothing(tmp_path: Path) -> None:
             assert image.width > 800
 
 
+@pytest.mark.parametrize("measured", [-0.3, 0.0, math.nan, math.inf])
+def test_the_picture_has_no_bar_for_what_is_not_above_zero(measured: float, tmp_path: Path) -> None:
+    from PIL import Image
+
+    row = rows_of(outcomes())[0]
+    bars = []
+    for name, value in (("some.png", 1.0), ("none.png", measured)):
+        floors = {"do nothing": -0.1, "mean structure": math.nan}
+        shown = replace(row, measured=value, floors=floors, bound=0.5)
+        write_picture([shown], tmp_path / name, MARKS)
+        with Image.open(tmp_path / name) as image:
+            red, _, blue = np.moveaxis(np.asarray(image, dtype=int), -1, 0)
+        bars.append(int((red - blue > 100).sum()))  # the red of what is not reached
+    assert bars[0] > 5_000
+    assert bars[1] < 100
+
+
 def test_every_case_fits_its_data_preset_and_figures() -> None:
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names)

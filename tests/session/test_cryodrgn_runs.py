@@ -44,3 +44,44 @@ def test_a_run_of_cryodrgn_is_followed(
     eventually(lambda: session.latents.epoch == newer, "the new epoch")
     assert np.all(session.latents.z == 1)
     assert session.run.epoch == newer
+
+
+def test_a_run_before_its_first_epoch_is_waited_for(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cryodrgn_runs, "LOOK_EVERY_S", 0.05)
+    folder, aside = tmp_path / "theirs", tmp_path / "aside"
+    write(folder, VolumeConfig(widths=(8, 8)))
+    aside.mkdir()
+    made = sorted(path for path in folder.iterdir() if path.name.startswith(("z.", "weights.")))
+    for path in made:
+        path.rename(aside / path.name)
+    actions.open_run(session, folder)
+    assert actions.wait(session, 30)
+    assert session.run.folder == folder
+    assert session.run.epochs == ()
+    assert session.latents is None
+    assert any("waiting for its first" in entry.text for entry in session.journal.entries())
+    for path in reversed(made):  # the latents last, as cryoDRGN writes them
+        (aside / path.name).rename(path)
+    eventually(lambda: session.latents is not None and session.run.ready, "its first epoch")
+    assert session.run.epoch == session.latents.epoch == 4
+    assert session.run.epochs == ((4, 4),)
+
+
+def test_settings_that_are_spoilt_meanwhile_end_the_following(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cryodrgn_runs, "LOOK_EVERY_S", 0.05)
+    folder = tmp_path / "theirs"
+    write(folder, VolumeConfig(widths=(8, 8)))
+    actions.open_run(session, folder)
+    eventually(lambda: session.run is not None and session.run.ready, "a decoder")
+    shown = session.latents
+    session.change(notice=None)
+    # whole, but of more particles than the run has: no newer epoch can be trusted
+    write_z(folder / "z.9.pkl", np.ones((COUNT + 3, shown.z.shape[1]), dtype=np.float32))
+    eventually(lambda: session.notice is not None, "an error is told")
+    assert session.notice.level == "error"
+    assert f"for {COUNT + 3} particles" in session.notice.text
+    assert session.latents is shown

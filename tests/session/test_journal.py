@@ -12,7 +12,8 @@ import pytest
 
 from cryoscope.session import Session, actions
 from cryoscope.session.journal import MOST_ENTRIES, Journal, is_verb
-from cryoscope.session.journal_text import LONGEST_CALL, python_call, python_text
+from cryoscope.session.journal_text import LONGEST_CALL, python_call, python_text, spoken
+from cryoscope.session.records import UndoState
 from tests.session.conftest import eventually, fake_thread
 from tests.session.test_opening import real_inputs
 from tests.session.test_projects import SQUARE, a_run
@@ -120,11 +121,41 @@ def test_the_journal_is_bounded_and_keeps_no_array(session: Session) -> None:
         (True, "True"),
         (None, "None"),
         ("it's", '"it\'s"'),
+        ({3}, "[3]"),
+        (object(), "..."),
+        (UndoState("lasso"), "UndoState(undo='lasso', redo='')"),
+        ([[[[[[[[[["deep"]]]]]]]]]], "[[[[[[[[[...]]]]]]]]]"),
+        (np.bool_(True), "True"),
     ],
 )
 def test_values_as_python(value: object, text: str) -> None:
     assert python_text(value) == text
     assert python_call("verb", (value,), {}) == f"actions.verb(session, {text})"
+
+
+def test_what_is_too_long_is_left_out_and_it_is_said() -> None:
+    for long in (np.zeros(LONGEST_CALL), list(range(LONGEST_CALL)), ["x" * 400] * 100):
+        call = python_call("verb", (1, long), {"name": "a"})
+        assert call == "actions.verb(session, 1, ..., name='a')  # ...: too long to be kept"
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        (("closed", "out/closed.star"), {}, "Some verb: closed, closed.star"),
+        ((Path("a") / "b.pdb",), {"box_px": 64}, "Some verb: b.pdb, box px 64"),
+        (({"kind": "range", "covariate": "defocus", "low": 1.0},), {}, "Some verb: range defocus"),
+        ((np.zeros((50, 2)),), {"mode": "add"}, "Some verb: 50 points, mode add"),
+        (([1.5, 2],), {}, "Some verb: [1.5, 2]"),
+        ((["a/b.star", "c.mrc"],), {}, "Some verb: b.star, c.mrc"),
+        ((None, UndoState()), {}, "Some verb"),
+        (("x" * 300,), {}, f"Some verb: {'x' * 119}…"),
+    ],
+)
+def test_actions_in_a_few_words(
+    args: tuple[object, ...], kwargs: dict[str, object], words: str
+) -> None:
+    assert spoken("some_verb", args, kwargs) == words
 
 
 def test_actions_that_the_command_line_has_too(session: Session, tmp_path: Path) -> None:

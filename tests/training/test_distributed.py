@@ -139,6 +139,43 @@ def test_two_processes_train_what_one_does(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("model", "when"), [("volume", "after"), ("atomic", "before")])
+def test_where_one_runs_out_of_memory_all_take_smaller_parts(
+    model: str, when: str, team_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = replace(team_config, optimiser=replace(team_config.optimiser, epochs=5))
+    if model == "volume":
+        config = table_of_volumes(config)
+        config = replace(config, optimiser=replace(config.optimiser, epochs=5))
+    assert [code for code, _ in together(config, tmp_path / "plain")] == [0, 0]
+    ended = together(config, tmp_path / "short", short=[1, 7, when], words=model == "volume")
+    assert [code for code, _ in ended] == [0, 0], ended
+    plain, short = steps_of(tmp_path / "plain"), steps_of(tmp_path / "short")
+    share = config.optimiser.batch_size // 2
+    assert [n for n, step in enumerate(short) if step.get("remark")] == [0]
+    assert f"too little memory for {share} images at once" in short[0]["remark"]
+    assert "4 parts of" in short[0]["remark"]
+    # An atomic model weighs its restraints by figures of the batch, which are then the turn's.
+    tolerance = 1e-4 if model == "volume" else 3e-2
+    for name in plain[0]["losses"]:
+        whole, parts = (np.array([e["losses"][name] for e in one]) for one in (plain, short))
+        np.testing.assert_allclose(parts, whole, rtol=tolerance, atol=tolerance, err_msg=name)
+    counted = RunFolder.open(tmp_path / "short").load_checkpoint()[0]
+    assert all(v == len(plain) for name, v in counted.items() if name.endswith(".steps"))
+
+
+@pytest.mark.slow
+def test_memory_for_not_one_image_ends_all_with_a_cure(
+    team_config: TrainConfig, tmp_path: Path
+) -> None:
+    ended = together(team_config, tmp_path / "run", short=[1, 0, "before"])
+    assert [code for code, _ in ended] == [2, 2]
+    for _, said in ended:
+        assert "the GPU has too little memory for a single image" in said
+    assert "process 1 failed" in ended[0][1]
+
+
+@pytest.mark.slow
 def test_a_stop_ends_all_and_all_resume_together(team_config: TrainConfig, tmp_path: Path) -> None:
     assert [code for code, _ in together(team_config, tmp_path / "run", stop_at=7)] == [0, 0]
     run = RunFolder.open(tmp_path / "run")
@@ -234,6 +271,37 @@ class OtherHalf:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         return values + self.said.pop(0)
+
+
+@pytest.mark.parametrize(("count", "size", "turns"), [(52, 2, 4), (7, 3, 2), (2, 3, 2), (9, 2, 8)])
+def test_turns_of_a_batch_are_its_particles_once(count: int, size: int, turns: int) -> None:
+    index = np.random.default_rng(0).permutation(1000)[:count]
+    teams = [Team(Place(rank, size, rank, size)) for rank in range(size)]
+    parts = [team.turns(index, turns) for team in teams]
+    assert {len(of_one) for of_one in parts} == {min(turns, teams[0].most_turns(count))}
+    seen = np.zeros(count)
+    for together_now in zip(*parts, strict=True):
+        assert all(len(part.position) > 0 for part in together_now)
+        whole = np.unique(np.concatenate([part.position.numpy() for part in together_now]))
+        for part in together_now:
+            places, length = part.placed
+            assert length == len(whole)
+            assert np.array_equal(whole[places.numpy()], part.position.numpy())
+            seen[part.position.numpy()] += 1 / part.copies
+    np.testing.assert_allclose(seen, 1)
+
+
+def test_figures_of_a_turn_are_those_of_its_particles() -> None:
+    batch = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
+    turn, mine, other = batch[[0, 2, 5]], batch[[0, 5]], batch[[2]]
+    theirs = torch.zeros(3, 3)
+    theirs[1] = other
+    both = OtherHalf(other.sum(0) / 3, theirs)
+    part = Part(torch.tensor([0, 5]), 6, 1, both, (torch.tensor([0, 2]), 3))
+    with working_on(part):
+        torch.testing.assert_close(batch_mean(mine), turn.mean(0))
+        torch.testing.assert_close(whole_batch(mine), turn)
+        assert batch_count(mine) == 3
 
 
 def test_figures_of_a_batch_are_those_of_all_its_parts() -> None:

@@ -213,6 +213,8 @@ class CheckingPanel(QWidget):
             why = "Open the particle file of this run first"
         elif not particles.has_poses:
             why = "These particles have no poses"
+        elif particles.missing_images:
+            why = "The images of these particles are missing: put their stacks back"
         self.start.setEnabled(not why)
         self.choice.setEnabled(bool(names))
         self.choice.setToolTip(why or "The selection to reconstruct")

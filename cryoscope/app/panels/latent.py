@@ -23,7 +23,6 @@ EMPTY_TEXT = (
     "Then drag over the points to see the molecule move, "
     "or draw around some to select them."
 )
-WAITING_TEXT = "Waiting for the first latents of the run…"
 SUMMARY_TIP = (
     "Every particle of the run is a point of the plot. The active selection (the highlighted row "
     "below) is coloured, the others are grey; selections may share particles. Exporting writes "
@@ -156,6 +155,7 @@ class LatentPanel(QWidget):
         bridge.watch("embedding", self._refresh_embedding)
         bridge.watch("selections", lambda _value: self._refresh_selections())
         bridge.watch("active_selection", lambda _value: self._refresh_selections())
+        bridge.watch("landscape", lambda _found: self._refresh_landscape())
         bridge.watch("cursor_xy", self.canvas.set_cursor_xy)
         bridge.watch("colouring", self._refresh_colouring)
         bridge.watch("particles", lambda _value: self._refresh_choices())
@@ -197,9 +197,13 @@ class LatentPanel(QWidget):
             self._run_folder = folder
             self._volume_axes = actions.view_axes(self._session, "volume")
         if self._session.embedding is None:
-            waiting = run is not None and run.status.active
-            self.canvas.empty_text = WAITING_TEXT if waiting else EMPTY_TEXT
+            self.canvas.empty_text = actions.why_no_latents(self._session) or EMPTY_TEXT
             self.canvas.update()
+
+    def _refresh_landscape(self) -> None:
+        """The components of its volumes can be axes and colours."""
+        self._volume_axes = actions.view_axes(self._session, "volume")
+        self._refresh_choices()
 
     def _refresh_choices(self) -> None:
         session = self._session

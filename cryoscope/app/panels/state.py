@@ -125,6 +125,7 @@ class StatePanel(QWidget):
 
     def _enter_level(self, amount: float) -> None:
         held = actions.shown_contour(self._session).hold
+        held = "sigma" if held == "auto" else held
         actions.set_contour(self._session, amount, held)
 
     def _refresh(self) -> None:
@@ -141,8 +142,8 @@ class StatePanel(QWidget):
         why = ""
         if latents is None:
             why = "Available once a run has latents"
-        elif run is None or not run.ready:
-            why = "Available while a run trains, or after opening one"
+        elif not_now := actions.why_not_decode(self._session):
+            why = not_now
         elif maps_only and run.reference is None:
             why = "This run has no atoms: its states are maps"
         for widget in (self.trajectory, self.component, self.frames):

@@ -162,6 +162,8 @@ class StructurePanel(QWidget):
         run, latents = self._session.run, self._session.latents
         ready = there and latents is not None and run is not None and run.ready
         why = "" if ready else "Available once a run of an atomic model has latents"
+        if there and latents is not None and not ready:
+            why = actions.why_not_decode(self._session)
         for button in (self.measure, self.export):
             button.setVisible(there)
             button.setEnabled(ready)

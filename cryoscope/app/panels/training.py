@@ -42,6 +42,7 @@ STATUS_TEXT = {
 }
 RESUMABLE = (RunStatus.PAUSED, RunStatus.STOPPED, RunStatus.FAILED)
 CLONE_TIP = "Take the settings of the run that is open; change some, and start a new run with them"
+NO_LOSSES = "No losses: the run failed before its first steps."
 VIEWING_TIP = (
     "Viewing: what part of the trainer's time goes to decoding what is looked at and to refreshing "
     "the latents"
@@ -231,7 +232,9 @@ class TrainingPanel(QWidget):
         self.start.setEnabled(not reason)
         self.start.setToolTip(reason or "Train a new run on the particles that are open")
         running = status is RunStatus.RUNNING
-        resumable = self._session.run is not None and status in RESUMABLE
+        run = self._session.run
+        # A run that failed before it had begun left nothing to go on with.
+        resumable = run is not None and status in RESUMABLE and bool(run.run_id)
         self.pause.setText("Resume" if resumable else "Pause")
         self.pause.setEnabled(running or resumable)
         self.pause.setToolTip(_pause_tip(status) if running or resumable else "Nothing is training")
@@ -240,7 +243,6 @@ class TrainingPanel(QWidget):
         self.stop.setToolTip(
             "Save a checkpoint and end the run" if stoppable else "Nothing is training"
         )
-        run = self._session.run
         busy = run is not None and run.trains_here
         for form in (self.everyday, self.advanced):
             form.setEnabled(not busy)
@@ -274,8 +276,9 @@ class TrainingPanel(QWidget):
         if run is None:
             self._show_first_steps(self._session.jobs)
             return
-        self.bar.setVisible(True)
-        self.numbers.setVisible(True)
+        begun = run.step > 0 or status is not RunStatus.FAILED
+        self.bar.setVisible(begun)
+        self.numbers.setVisible(begun)
         if status is RunStatus.PREPARING:
             self.status.setText(f"Preparing: {run.stage_text}" if run.stage_text else "Preparing")
             text = f"{run.done:,} of {run.total:,}" if run.total else ""
@@ -304,6 +307,8 @@ class TrainingPanel(QWidget):
             self._list_terms(self.loss.term_names)
         else:
             self.loss.clear()
+            if run is not None and run.status is RunStatus.FAILED:
+                self.loss.empty_text = NO_LOSSES
         self.terms.setEnabled(has_losses)
 
     def _list_terms(self, keys: tuple[str, ...]) -> None:

@@ -75,7 +75,7 @@ class TrajectoriesPanel(QWidget):
         bridge.watch("path_frame", lambda _value: self._refresh_frame())
         bridge.watch("path_marks", lambda _value: self._refresh_marks())
         bridge.watch("jobs", lambda _value: self._refresh_kept())
-        bridge.watch("run", lambda _value: self._refresh_player())
+        bridge.watch("run", lambda _value: self._look_at_run())
         bridge.watch("notice", self._look_at_notice)
 
     # Making the widgets
@@ -293,7 +293,6 @@ class TrajectoriesPanel(QWidget):
         self.frames.setEnabled(there)
         self._fill_paths()
         path = self._path()
-        self.empty.setText(EMPTY_TEXT if there else WAITING_TEXT)
         self.empty.setVisible(not session.trajectories)
         self.strip.setVisible(path is not None)
         self.paths.setVisible(bool(session.trajectories))
@@ -309,7 +308,7 @@ class TrajectoriesPanel(QWidget):
         )
         self._refresh_side(path)
         self._refresh_marks()
-        self._refresh_player()
+        self._look_at_run()
         self._refresh_frame()
         self._refresh_kept()
 
@@ -359,6 +358,12 @@ class TrajectoriesPanel(QWidget):
             )
         self.clear.setVisible(bool(marks))
 
+    def _look_at_run(self) -> None:
+        there = self._session.embedding is not None
+        why = actions.why_no_latents(self._session) or WAITING_TEXT
+        self.empty.setText(EMPTY_TEXT if there else why)
+        self._refresh_player()
+
     def _refresh_player(self) -> None:
         why = self._why_not_play()
         if self._path() is None:
@@ -383,6 +388,5 @@ class TrajectoriesPanel(QWidget):
         return next((one for one in self._session.trajectories if one.name == active), None)
 
     def _why_not_play(self) -> str:
-        run = self._session.run
-        ready = run is not None and run.ready
-        return "" if ready else "Available while a run trains, or after opening one"
+        why: str = actions.why_not_decode(self._session)
+        return why

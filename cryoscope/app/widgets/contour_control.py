@@ -15,6 +15,7 @@ SETTLE_MS = 60
 SIDE_PX = 100
 #: What is held from state to state: key, name, unit, decimals, largest number, step.
 HOLDS = (
+    ("auto", "auto σ", " σ", 2, 100.0, 0.1),
     ("sigma", "fix σ", " σ", 2, 100.0, 0.1),
     ("value", "fix value", "", 5, 1e9, 0.001),
     ("volume", "fix Å³", " Å³", 0, 1e12, 500.0),
@@ -31,7 +32,8 @@ class ContourControl(QWidget):
     entered (amount)
         A number was typed, in the unit of what is held.
     hold_chosen (hold)
-        ``"sigma"``, ``"value"`` or ``"volume"`` shall stay the same from state to state.
+        ``"sigma"``, ``"value"`` or ``"volume"`` shall stay the same from state to state; or
+        ``"auto"``, nothing.
     """
 
     slid = Signal(float)
@@ -61,7 +63,8 @@ class ContourControl(QWidget):
         self.hold.setFixedWidth(SIDE_PX)
         self.hold.setToolTip(
             "What stays the same when another state is shown: the level in standard deviations\n"
-            "of each map, the map value, or the volume inside the surface"
+            "of each map, the map value, or the volume inside the surface. Auto: a level\n"
+            "that suits each map; where a model is open, one that encloses its molecule's volume"
         )
         self.hold.activated.connect(lambda _place: self.hold_chosen.emit(self.hold.currentData()))
         self._settle = QTimer(self)
@@ -87,13 +90,15 @@ class ContourControl(QWidget):
         self.slider.setToolTip(tip if has_map else "There is no density yet")
         place = [key for key, *_ in HOLDS].index(contour.hold)
         self.hold.setCurrentIndex(place)
-        sigma = shown.sigma if has_map else contour.amount
+        asked = 0.0 if contour.hold == "auto" else contour.amount
+        sigma = shown.sigma if has_map else asked
         if not self.slider.isSliderDown() and not self._settle.isActive():
             self._quietly(self.slider, lambda: self.slider.setValue(round(sigma * STEPS_PER_SIGMA)))
         _, _, unit, decimals, largest, step = HOLDS[place]
+        amount = sigma if contour.hold == "auto" else contour.amount
         if not self.number.hasFocus() or not self._settle.isActive():
             self._quietly(
-                self.number, lambda: self._set_number(contour.amount, unit, decimals, largest, step)
+                self.number, lambda: self._set_number(amount, unit, decimals, largest, step)
             )
         if not self._settle.isActive():
             self._write(sigma, shown.level if has_map else None)

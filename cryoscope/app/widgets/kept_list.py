@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QMenu, QWidget
 
+from cryoscope.app.widgets.cell_badge import paint_number
+
 NAME = Qt.ItemDataRole.UserRole
-SWATCH_PX, HEIGHT_PX = 12, 62
+SWATCH_PX, HEIGHT_PX = 14, 62
 
 
 class KeptList(QListWidget):
@@ -41,16 +43,18 @@ class KeptList(QListWidget):
         """Show these :class:`~cryoscope.session.scene.KeptState`."""
         self._filling, row = True, self.currentRow()
         self.clear()
-        for one in kept:
-            item = QListWidgetItem(swatch(one.colour), one.name)
+        for number, one in enumerate(kept, start=1):
+            item = QListWidgetItem(swatch(one.colour, str(number)), one.name)
             item.setData(NAME, one.name)
             item.setFlags(
                 item.flags() | Qt.ItemFlag.ItemIsEditable | Qt.ItemFlag.ItemIsUserCheckable
             )
             item.setCheckState(Qt.CheckState.Checked if one.visible else Qt.CheckState.Unchecked)
             box = f", {one.shown.box_text}" if one.shown.box_text else ""
+            place = f"{one.place}\n" if one.place else ""
             item.setToolTip(
-                f"{one.shown.label}{box}\nTick: draw it. Double click: rename. Right click: more."
+                f"{place}{one.shown.label}{box}\n"
+                "Tick: draw it. Double click: rename. Right click: more."
             )
             self.addItem(item)
         self.setCurrentRow(min(row, self.count() - 1))
@@ -89,8 +93,11 @@ class KeptList(QListWidget):
         return menu
 
 
-def swatch(colour: str) -> QIcon:
-    """A square of a colour."""
+def swatch(colour: str, number: str = "") -> QIcon:
+    """A square of a colour, with a number."""
     pixels = QPixmap(SWATCH_PX, SWATCH_PX)
-    pixels.fill(QColor(colour))
+    pixels.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixels)
+    paint_number(painter, pixels.rect(), number, colour)
+    painter.end()
     return QIcon(pixels)

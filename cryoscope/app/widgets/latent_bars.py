@@ -41,11 +41,11 @@ VIEWS = (
     ("pc", "PCA", "PC", "Principal components of the latents"),
     ("umap", "UMAP", "", "UMAP: neighbours mean something, distances do not; takes a while"),
     ("dims", "Dimensions", "z", "The latent dimensions as they are"),
-    ("volume", "Volume PCA", "PC", "Components of the decoded maps, after: cryoscope landscape"),
+    ("volume", "Vol. PCA", "PC", "Components of the decoded maps, once Landscape has made them"),
 )
 NO_LATENTS = "There are no latents yet: train, or open a run"
 CLUSTERS_AT_MOST = 100
-VIEW_PX, AXIS_PX = 76, 58
+VIEW_PX, AXIS_PX = 94, 58
 
 
 class ToolRow(QWidget):

@@ -19,6 +19,9 @@ TITLES = {
     "structure": "Structure",
     "checking": "Check against data",
     "runs": "Runs beside each other",
+    "landscape": "Landscape of states",
+    "log": "Log",
+    "extensions": "Panels of extensions",
 }
 FIRST = ("project", "latent", "state")
 
@@ -81,6 +84,21 @@ def export_selection() -> None:
         panel.ask_export()
     else:
         notifications.show_warning("Select particles in the latent space first")
+
+
+def cancel_work() -> None:
+    """Cancel every job in the background that can be; training is not among them."""
+    session = attach(current_viewer()).session
+    jobs = [job for job in session.jobs if job.cancellable]
+    for name in dict.fromkeys(job.name for job in jobs):
+        actions.cancel_job(session, name)
+    if not jobs:
+        notifications.show_info("Nothing to cancel; to end a training, stop it")
+
+
+def show_log() -> None:
+    """Show what has happened, at the last warning or error."""
+    open_panels(("log",)).view.panel("log").show_last_problem()
 
 
 def undo() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from napari import current_viewer
+
 from cryoscope.app.attachment import DEMO_FOLDER
-from cryoscope.app.napari_bridge import surface_data
+from cryoscope.app.napari_bridge import surface_data, units_beside
 from cryoscope.io.resources import resource_path
 from cryoscope.io.structures import read_structure
 from cryoscope.session import actions
@@ -38,7 +40,7 @@ def _backbone(name: str, title: str, colours: str) -> tuple[Any, ...]:
         "colormap": colours,
         "contrast_limits": (0.0, 1.0),
         "shading": "smooth",
-        "units": ("angstrom",) * 3,
+        "units": units_beside(current_viewer()),
     }
     vertices, faces, values = surface_data(mesh)
     return (vertices, faces, values * 0 + 1), attributes, "surface"

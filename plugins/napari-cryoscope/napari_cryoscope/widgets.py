@@ -54,3 +54,24 @@ class RunsWidget(PanelHolder):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer, "runs")
+
+
+class LogWidget(PanelHolder):
+    """What has happened: actions, messages and work, to be copied and saved."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer, "log")
+
+
+class ExtensionsWidget(PanelHolder):
+    """Panels of other distributions, each as a tab."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer, "extensions")
+
+
+class LandscapeWidget(PanelHolder):
+    """The states of a run, by how alike their volumes are."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer, "landscape")
