@@ -48,7 +48,9 @@ WIDGETS: dict[str, tuple[tuple[tuple[str, int], ...], Qt.DockWidgetArea]] = {
 }
 #: napari's dock whose place our panels share: three below each other have no room.
 SHARED_DOCK = "layer controls"
-LABEL_PT, LEAST_HEIGHT_PX = 9, 120
+LABEL_PT, LEAST_HEIGHT_PX = 9, 76
+#: Part of the window's height for the panels at the bottom, where there is that much.
+BOTTOM_SHARE = 0.22
 _attachments: dict[int, Attachment] = {}
 
 
@@ -204,15 +206,20 @@ class Attachment(QObject):
         if beside:
             self._main.tabifyDockWidget(beside[0], dock)
         dock.show()
+        if area == Qt.DockWidgetArea.BottomDockWidgetArea and not beside:
+            height = round(BOTTOM_SHARE * self._main.height())
+            self._main.resizeDocks([dock], [height], Qt.Orientation.Vertical)
 
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
         """Ask before a window with a run closes; end the session before Qt deletes the panels."""
         kind = event.type()
+        if self._closed:
+            return False
         if kind == QEvent.Type.Close and event.spontaneous() and not self._may_close():
             event.ignore()
             return True
         if kind == QEvent.Type.DeferredDelete:
-            self.close()
+            self._end()  # which keeps the window's Python object until the event is over
         return False
 
     def close(self) -> None:
@@ -220,14 +227,15 @@ class Attachment(QObject):
 
         The checkpoint is written by a thread that the program waits for when it ends.
         """
+        self._end()
+        # PyQt deletes a window with its Python object, which holders of panels would keep.
+        self._main = None
+
+    def _end(self) -> None:
         if self._closed:
             return
         self._closed = True
         _attachments.pop(id(self._viewer), None)
-        if self._main is not None:
-            # PyQt deletes a window with its Python object, which holders of panels would keep.
-            self._main.removeEventFilter(self)
-            self._main = None
         self._viewer.events.theme.disconnect(self._follow_theme)
         self.view.close()
         session = self.session

@@ -174,10 +174,12 @@ def test_work_is_shown_in_the_status_bar_and_can_be_cancelled(
     attached = open_panels(("latent",))
     session, work = attached.session, attached.work
     assert not work.cancel.isVisible()
+    begun: list[str] = []
     ended: list[str] = []
 
     def wait(name: str) -> Callable[[Any], None]:
         def waiting(job: Any) -> None:
+            begun.append(name)
             job.wait_cancelled(30)
             ended.append(name)
             job.check()
@@ -185,12 +187,12 @@ def test_work_is_shown_in_the_status_bar_and_can_be_cancelled(
         return waiting
 
     session.pool.submit("First", wait("First"), text="First work")
-    until(lambda: work.cancel.isVisible())
+    until(lambda: work.cancel.isVisible() and begun)
     assert work.job_text.text() == "First work"
     QTest.mouseClick(work.cancel, LEFT)
     until(lambda: not work.cancel.isVisible())
     session.pool.submit("Second", wait("Second"), text="Second work")
-    until(lambda: bool(session.jobs))
+    until(lambda: "Second" in begun)
     cancel_work()
     until(lambda: ended == ["First", "Second"] and not session.jobs)
 

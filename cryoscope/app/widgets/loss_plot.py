@@ -104,6 +104,7 @@ class LossPlot(PlotFrame):
             low = max(low, high - MOST_DECADES)
         pad = max(0.06 * (high - low), 0.02 if self.log_y else 1e-6 + 1e-3 * abs(high))
         self.set_bounds((float(self._step[0]), float(self._step[-1]), low - pad, high + pad))
+        self.make_room_for_ticks()
 
     def paint_data(self, painter: QPainter, rect: QRectF) -> None:
         """The lines."""

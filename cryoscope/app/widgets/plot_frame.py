@@ -6,19 +6,22 @@ sharper text, and without a second OpenGL context beside napari's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
 from cryoscope.app import theme
 from cryoscope.app.widgets.ticks import log_ticks, nice_ticks
 
 Bounds = tuple[float, float, float, float]
+#: Widths of the vertical label, and between the numbers and their axis.
+_LABEL_PX, _GAP_PX = 15, 5
 
 
 class PlotFrame(QWidget):
@@ -63,6 +66,12 @@ class PlotFrame(QWidget):
         if np.isfinite([x0, x1, y0, y1]).all() and x1 > x0 and y1 > y0:
             self.bounds = (x0, x1, y0, y1)
             self.update()
+
+    def make_room_for_ticks(self) -> None:
+        """Widen the left margin where the numbers beside the axis would meet its label."""
+        metrics = QFontMetricsF(small_font(self))
+        widest = max((metrics.horizontalAdvance(text) for _, text in self._ticks()[1]), default=0)
+        self.left_px = max(type(self).left_px, math.ceil(widest) + _LABEL_PX + _GAP_PX + 2)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Background, grid, data, axes, and what lies on top."""
@@ -127,7 +136,7 @@ class PlotFrame(QWidget):
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for value, text in up:
             y = self.to_widget([(self.bounds[0], value)])[0, 1]
-            painter.drawText(QRectF(14, y - 8, self.left_px - 19, 16), right, text)
+            painter.drawText(QRectF(_LABEL_PX, y - 8, self.left_px - _LABEL_PX - _GAP_PX, 16), right, text)
         painter.setPen(QColor(theme.TEXT))
         below = QRectF(rect.left(), rect.bottom() + 17, rect.width(), 18)
         painter.drawText(below, middle, self.x_label)

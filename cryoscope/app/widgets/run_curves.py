@@ -62,6 +62,7 @@ class RunCurves(PlotFrame):
             pad = max(0.08 * (high - low), 1e-6 + 1e-3 * abs(high))
             self._make_room()
             self.set_bounds((0.0, float(x.max()), float(low - pad), float(high + pad)))
+            self.make_room_for_ticks()
         self.update()
 
     def paint_data(self, painter: QPainter, rect: QRectF) -> None:
