@@ -136,7 +136,8 @@ class PlotFrame(QWidget):
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for value, text in up:
             y = self.to_widget([(self.bounds[0], value)])[0, 1]
-            painter.drawText(QRectF(_LABEL_PX, y - 8, self.left_px - _LABEL_PX - _GAP_PX, 16), right, text)
+            beside = QRectF(_LABEL_PX, y - 8, self.left_px - _LABEL_PX - _GAP_PX, 16)
+            painter.drawText(beside, right, text)
         painter.setPen(QColor(theme.TEXT))
         below = QRectF(rect.left(), rect.bottom() + 17, rect.width(), 18)
         painter.drawText(below, middle, self.x_label)
