@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cryoscope.data import InputError
 from cryoscope.models.coarse_grain import Beads
 from cryoscope.models.field_deformers import FieldMLP
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.mode_deformers import ModeDeformer, OffsetMLP
 from cryoscope.models.normal_mode_extension import bead_modes, trace_of_beads
 from cryoscope.models.normal_modes import rigid_motions
@@ -141,19 +142,16 @@ def make_deformer(beads: Beads, latent_dim: int, settings: Any) -> Deformer:
         when a latent that is to hold mode amplitudes has another number of dimensions.
     """
     reference_A = torch.as_tensor(beads.anchor_A).float()
-    network = {
-        "latent_dim": latent_dim,
-        "widths": settings.widths,
-        "activation": settings.activation,
-        "residual": settings.residual,
-    }
+    network = LatentNetwork(
+        latent_dim, tuple(settings.widths), settings.activation, settings.residual
+    )
     steps: list[nn.Module] = []
     if settings.learn_reference:
         steps.append(LearnedReference(len(beads)))
     if settings.kind == "offset-mlp":
         values, modes = _modes(beads, settings)
         scale_A = settings.mode_scale_A
-        steps.append(OffsetMLP(len(beads), values, modes, mode_scale_A=scale_A, **network))
+        steps.append(OffsetMLP(len(beads), values, modes, network, mode_scale_A=scale_A))
     elif settings.kind == "modes":
         from_latent = settings.mode_coefficients == "latent"
         if from_latent and settings.modes != latent_dim:
@@ -163,13 +161,13 @@ def make_deformer(beads: Beads, latent_dim: int, settings: Any) -> Deformer:
                 cure=f"Set latent.dim={settings.modes}, or deformer.mode_coefficients=mlp.",
             )
         values, modes = _modes(beads, settings)
-        steps.append(ModeDeformer(values, modes, from_latent=from_latent, **network))
+        steps.append(ModeDeformer(values, modes, network, from_latent=from_latent))
     elif settings.kind == "field":
-        steps.append(FieldMLP(reference_A, **network))
+        steps.append(FieldMLP(reference_A, network))
     if settings.segments:
         steps.append(_segments(beads, settings, network))
     if settings.rigid_motion:
-        steps.append(RigidMotion(reference_A, torch.as_tensor(beads.mass), **network))
+        steps.append(RigidMotion(reference_A, torch.as_tensor(beads.mass), network))
     if settings.remove_net_motion:
         steps.append(NoNetMotion(reference_A))
     return Deformer(reference_A, steps)
@@ -190,7 +188,7 @@ def _modes(beads: Beads, settings: Any) -> Any:
     return values, modes
 
 
-def _segments(beads: Beads, settings: Any, network: dict[str, Any]) -> nn.Module:
+def _segments(beads: Beads, settings: Any, network: LatentNetwork) -> nn.Module:
     """Rigid segments of equal length, or soft ones that start so."""
     count = settings.segments
     if count > len(beads.trace):
@@ -202,8 +200,8 @@ def _segments(beads: Beads, settings: Any, network: dict[str, Any]) -> nn.Module
     segment = torch.as_tensor(equal_segments(beads.chain, count))[owner]
     reference_A, mass = torch.as_tensor(beads.anchor_A).float(), torch.as_tensor(beads.mass)
     if not settings.soft_segments:
-        return RigidSegments(reference_A, mass, segment, **network)
+        return RigidSegments(reference_A, mass, segment, network)
     residue = torch.arange(len(beads.trace))
     # No segment reaches from one chain into the next.
     place = (residue + torch.as_tensor(beads.chain) * len(residue))[owner]
-    return SoftSegments(reference_A, mass, place, segment, **network)
+    return SoftSegments(reference_A, mass, place, segment, network)

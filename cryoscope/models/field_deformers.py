@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.networks import HiddenLayers
 
 #: Octaves of the waves that describe a place: from the molecule's diameter down.
@@ -24,8 +24,8 @@ class FieldMLP(nn.Module):
     ----------
     reference_A
         (N, 3) beads at rest.
-    latent_dim, widths, activation, residual
-        Of the network; as published eight layers of 32 with ELU.
+    network
+        Its shape; as published eight layers of 32 with ELU.
     """
 
     waves: Tensor
@@ -33,11 +33,7 @@ class FieldMLP(nn.Module):
     def __init__(
         self,
         reference_A: Tensor,
-        *,
-        latent_dim: int,
-        widths: Sequence[int],
-        activation: str = "elu",
-        residual: bool = False,
+        network: LatentNetwork,
     ) -> None:
         super().__init__()
         away_A = reference_A.double() - reference_A.double().mean(0)
@@ -45,10 +41,12 @@ class FieldMLP(nn.Module):
         turns = away_A[:, :, None] / radius_A * 2.0 ** torch.arange(OCTAVES) * (math.pi / 2)
         waves = torch.cat([turns.sin(), turns.cos()], dim=2).flatten(1).float()
         self.register_buffer("waves", waves, persistent=False)
-        first = widths[0] if widths else 3
+        first = network.widths[0] if network.widths else 3
         self.place = nn.Linear(waves.shape[1], first, bias=False)
-        self.state = nn.Linear(latent_dim, first)
-        self.hidden = HiddenLayers([first, *widths[1:]], activation, residual)
+        self.state = nn.Linear(network.latent_dim, first)
+        self.hidden = HiddenLayers(
+            [first, *network.widths[1:]], network.activation, network.residual
+        )
         self.last = nn.Linear(self.hidden.output_count, 3)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cryoscope.models.networks import MLP, mlp
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.normal_modes import LEAST_STIFFNESS
 
 Array = NDArray[np.float64]
-
-
-def quiet_mlp(
-    latent_dim: int, widths: Sequence[int], output_count: int, activation: str, residual: bool
-) -> MLP:
-    """A network of the latent that answers zero until it is trained."""
-    net = mlp([latent_dim, *widths, output_count], activation, residual)
-    nn.init.zeros_(net.last.weight)
-    nn.init.zeros_(net.last.bias)
-    return net
 
 
 class OffsetMLP(nn.Module):
@@ -43,8 +32,8 @@ class OffsetMLP(nn.Module):
         RMS displacement in A that a unit coefficient of the softest mode makes; that of the
         others falls with the square root of their eigenvalue. Modes that strain nothing (loose
         parts) count as the softest that does.
-    latent_dim, widths, activation, residual
-        Of the network.
+    network
+        Its shape.
     """
 
     modes: Tensor
@@ -56,20 +45,15 @@ class OffsetMLP(nn.Module):
         bead_count: int,
         eigenvalues: Array,
         modes: Array,
+        network: LatentNetwork,
         *,
-        latent_dim: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        residual: bool = False,
         mode_scale_A: float = 1.0,
     ) -> None:
         super().__init__()
         unit_A = _softness(eigenvalues) * mode_scale_A
         scaled = torch.as_tensor(modes * (unit_A * math.sqrt(bead_count))).float().contiguous()
         self.bead_count = bead_count
-        self.net = quiet_mlp(
-            latent_dim, widths, 3 * bead_count + len(eigenvalues), activation, residual
-        )
+        self.net = network.quiet(3 * bead_count + len(eigenvalues))
         # Saved: the signs of modes, and pairs of equal stiffness, differ between machines.
         self.register_buffer("modes", scaled)
         self.register_buffer("unit_A", torch.as_tensor(unit_A).float(), persistent=False)
@@ -100,8 +84,8 @@ class ModeDeformer(nn.Module):
     from_latent
         The coefficients are the latent itself (k = d), else a network's answer to it,
         zero at first.
-    latent_dim, widths, activation, residual
-        Of that network.
+    network
+        Shape of that one.
 
     Raises
     ------
@@ -116,22 +100,15 @@ class ModeDeformer(nn.Module):
         self,
         eigenvalues: Array,
         modes: Array,
+        network: LatentNetwork,
         *,
         from_latent: bool,
-        latent_dim: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        residual: bool = False,
     ) -> None:
         super().__init__()
         count = len(eigenvalues)
-        if from_latent and count != latent_dim:
-            raise ValueError(f"{latent_dim} latent dimensions for {count} modes")
-        self.coefficients: nn.Module = (
-            nn.Identity()
-            if from_latent
-            else quiet_mlp(latent_dim, widths, count, activation, residual)
-        )
+        if from_latent and count != network.latent_dim:
+            raise ValueError(f"{network.latent_dim} latent dimensions for {count} modes")
+        self.coefficients: nn.Module = nn.Identity() if from_latent else network.quiet(count)
         scaled = modes * math.sqrt(len(modes) / 3 / max(count, 1))
         self.register_buffer("modes", torch.as_tensor(scaled).float().contiguous())
         self.register_buffer("eigenvalues", torch.as_tensor(eigenvalues).float(), persistent=False)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cryoscope.models.mode_deformers import quiet_mlp
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.physics.imaging import rotation_matrix
 
 #: Bodies smaller than this turn as if they were this large.
@@ -31,8 +29,8 @@ class RigidSegments(nn.Module):
         (N,) of the beads.
     segment
         (N,) int64 segment of each bead, 0 to S - 1, each with at least one bead.
-    latent_dim, widths, activation, residual
-        Of the network.
+    network
+        Its shape.
     """
 
     segment: Tensor
@@ -44,18 +42,14 @@ class RigidSegments(nn.Module):
         reference_A: Tensor,
         mass: Tensor,
         segment: Tensor,
-        *,
-        latent_dim: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        residual: bool = False,
+        network: LatentNetwork,
     ) -> None:
         super().__init__()
         self.count = int(segment.max()) + 1
         weight = mass.double()
         total = torch.zeros(self.count, dtype=weight.dtype).index_add(0, segment, weight)
         share = weight / total[segment]
-        self.net = quiet_mlp(latent_dim, widths, 6 * self.count, activation, residual)
+        self.net = network.quiet(6 * self.count)
         self.register_buffer("segment", segment, persistent=False)
         self.register_buffer("share", share.float()[:, None], persistent=False)
         positions_A = reference_A.float()
@@ -94,8 +88,8 @@ class RigidMotion(nn.Module):
         (N, 3) beads at rest.
     mass
         (N,) of the beads.
-    latent_dim, widths, activation, residual
-        Of the network.
+    network
+        Its shape.
     """
 
     share: Tensor
@@ -104,18 +98,14 @@ class RigidMotion(nn.Module):
         self,
         reference_A: Tensor,
         mass: Tensor,
-        *,
-        latent_dim: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        residual: bool = False,
+        network: LatentNetwork,
     ) -> None:
         super().__init__()
         share = (mass.double() / mass.double().sum()).float()
         away_A = reference_A.float() - share @ reference_A.float()
         radius_A = float((share @ away_A.square()).sum().sqrt())
         self.radius_A = max(radius_A, LEAST_RADIUS_A)
-        self.net = quiet_mlp(latent_dim, widths, 6, activation, residual)
+        self.net = network.quiet(6)
         self.register_buffer("share", share, persistent=False)
 
     def forward(self, x_A: Tensor, z: Tensor) -> Tensor:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from cryoscope.models.mode_deformers import quiet_mlp
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.rigid_deformers import LEAST_RADIUS_A
 from cryoscope.physics.imaging import rotation_matrix
 
@@ -34,8 +33,8 @@ class SoftSegments(nn.Module):
         (N,) number of each bead's residue along the chains; chains far apart from each other.
     segment
         (N,) int64 segment of each bead at first, 0 to S - 1, each with at least one bead.
-    latent_dim, widths, activation, residual
-        Of the network, which answers in A as that of ``RigidSegments`` does.
+    network
+        Shape of the one that answers in A as that of ``RigidSegments`` does.
     """
 
     place: Tensor
@@ -50,11 +49,7 @@ class SoftSegments(nn.Module):
         mass: Tensor,
         place: Tensor,
         segment: Tensor,
-        *,
-        latent_dim: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        residual: bool = False,
+        network: LatentNetwork,
     ) -> None:
         super().__init__()
         self.count = int(segment.max()) + 1
@@ -62,7 +57,7 @@ class SoftSegments(nn.Module):
         centre = torch.stack([one.mean() for one in own]).float()
         # Neighbouring Gaussians cross half way between them: at the ends of equal segments.
         width = torch.stack([(one.max() - one.min() + 1) / 2 for one in own]).float()
-        self.net = quiet_mlp(latent_dim, widths, 6 * self.count, activation, residual)
+        self.net = network.quiet(6 * self.count)
         self.register_buffer("place", place.float()[:, None], persistent=False)
         self.register_buffer("mass", (mass / mass.mean()).float()[:, None], persistent=False)
         self.register_buffer("first_centre", centre, persistent=False)

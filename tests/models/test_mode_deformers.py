@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.mode_deformers import ModeDeformer, OffsetMLP
 from cryoscope.models.normal_modes import elastic_modes
 
-NETWORK = {"latent_dim": 3, "widths": (16,)}
+NETWORK = LatentNetwork(3, (16,))
 
 
 def chain_A(beads: int) -> np.ndarray:
@@ -20,7 +21,7 @@ def chain_A(beads: int) -> np.ndarray:
 
 def offset_mlp(positions_A: np.ndarray, count: int, scale_A: float = 1.0) -> OffsetMLP:
     values, modes = elastic_modes(positions_A, count)
-    return OffsetMLP(len(positions_A), values, modes, mode_scale_A=scale_A, **NETWORK)
+    return OffsetMLP(len(positions_A), values, modes, NETWORK, mode_scale_A=scale_A)
 
 
 def test_a_unit_of_the_softest_mode_moves_by_its_scale() -> None:
@@ -61,7 +62,7 @@ def test_slow_and_free_offsets_add_up() -> None:
 
 def test_the_latent_is_the_rmsd_of_the_structure() -> None:
     values, modes = elastic_modes(chain_A(40), 3)
-    deformer = ModeDeformer(values, modes, from_latent=True, **NETWORK)
+    deformer = ModeDeformer(values, modes, NETWORK, from_latent=True)
     z = torch.tensor([[2.0, 2.0, -2.0], [0.0, 3.0, 0.0]])
     rmsd_A = deformer(torch.zeros(2, 40, 3), z).square().sum(2).mean(1).sqrt()
     assert rmsd_A.tolist() == pytest.approx([2.0, 3.0 / math.sqrt(3)], rel=1e-5)
@@ -69,7 +70,7 @@ def test_the_latent_is_the_rmsd_of_the_structure() -> None:
 
 def test_the_mode_prior_charges_stiff_modes_more() -> None:
     values, modes = elastic_modes(chain_A(40), 3)
-    deformer = ModeDeformer(values, modes, from_latent=True, **NETWORK)
+    deformer = ModeDeformer(values, modes, NETWORK, from_latent=True)
     z = torch.tensor([[1.0, 2.0, 0.5], [0, 0, 0]])
     expected = float(((z[0].numpy() * values) ** 2).sum())
     assert deformer.mode_prior(z).tolist() == pytest.approx([expected, 0.0], rel=1e-5)
@@ -77,7 +78,7 @@ def test_the_mode_prior_charges_stiff_modes_more() -> None:
 
 def test_coefficients_may_be_a_networks() -> None:
     values, modes = elastic_modes(chain_A(40), 7)
-    deformer = ModeDeformer(values, modes, from_latent=False, **NETWORK)
+    deformer = ModeDeformer(values, modes, NETWORK, from_latent=False)
     z = torch.randn(2, 3)
     assert torch.equal(deformer(torch.ones(2, 40, 3), z), torch.ones(2, 40, 3))
     nn.init.normal_(deformer.coefficients.last.bias)
@@ -88,7 +89,7 @@ def test_coefficients_may_be_a_networks() -> None:
 def test_a_latent_of_another_size_is_refused() -> None:
     values, modes = elastic_modes(chain_A(40), 7)
     with pytest.raises(ValueError, match="3 latent dimensions for 7 modes"):
-        ModeDeformer(values, modes, from_latent=True, **NETWORK)
+        ModeDeformer(values, modes, NETWORK, from_latent=True)
 
 
 def test_modes_travel_with_the_parameters() -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.rigid_deformers import RigidMotion, RigidSegments, equal_segments
 
-NETWORK = {"latent_dim": 2, "widths": (8,)}
+NETWORK = LatentNetwork(2, (8,))
 
 
 def distances_A(positions_A: torch.Tensor) -> torch.Tensor:
@@ -16,7 +17,7 @@ def distances_A(positions_A: torch.Tensor) -> torch.Tensor:
 
 
 def moved(rest_A: torch.Tensor, segment: torch.Tensor, size: float) -> torch.Tensor:
-    step = RigidSegments(rest_A, torch.ones(len(rest_A)), segment, **NETWORK)
+    step = RigidSegments(rest_A, torch.ones(len(rest_A)), segment, NETWORK)
     torch.nn.init.normal_(step.net.last.bias, std=size)
     return step(rest_A[None], torch.zeros(1, 2))[0].detach()
 
@@ -34,7 +35,7 @@ def test_segments_are_rigid_and_move_apart() -> None:
 def test_a_segment_turns_about_its_centre_of_mass() -> None:
     rest_A = torch.tensor([[0.0, 0, 0], [4.0, 0, 0], [50.0, 0, 0], [53.0, 0, 0]])
     mass = torch.tensor([1.0, 3.0, 1.0, 2.0])
-    step = RigidSegments(rest_A, mass, torch.tensor([0, 0, 1, 1]), **NETWORK)
+    step = RigidSegments(rest_A, mass, torch.tensor([0, 0, 1, 1]), NETWORK)
     quarter_A = math.pi / 2 * float(step.radius_A[0])
     assert float(step.radius_A[0]) == pytest.approx(math.sqrt(3.0))
     with torch.no_grad():
@@ -47,7 +48,7 @@ def test_a_segment_turns_about_its_centre_of_mass() -> None:
 
 def test_the_centre_is_that_of_the_moved_beads() -> None:
     rest_A = torch.randn(12, 3) * 5
-    step = RigidSegments(rest_A, torch.ones(12), torch.arange(12) // 6, **NETWORK)
+    step = RigidSegments(rest_A, torch.ones(12), torch.arange(12) // 6, NETWORK)
     with torch.no_grad():
         step.net.last.bias[:3] = torch.tensor([1.0, 2.0, -1.0])
     elsewhere_A = rest_A + 100.0
@@ -58,7 +59,7 @@ def test_the_centre_is_that_of_the_moved_beads() -> None:
 
 def test_the_whole_turns_about_its_centre_of_mass_and_moves() -> None:
     rest_A = torch.tensor([[10.0, 0, 0], [12.0, 0, 0]])
-    step = RigidMotion(rest_A, torch.ones(2), **NETWORK)
+    step = RigidMotion(rest_A, torch.ones(2), NETWORK)
     assert step.radius_A == pytest.approx(1.0)
     with torch.no_grad():
         step.net.last.bias[:] = torch.tensor([0, 0, math.pi / 2, 0, 0, 7.0])
@@ -69,8 +70,8 @@ def test_the_whole_turns_about_its_centre_of_mass_and_moves() -> None:
 def test_gradients_are_finite_where_nothing_turns() -> None:
     rest_A = torch.randn(9, 3)
     for step in (
-        RigidSegments(rest_A, torch.ones(9), torch.arange(9) // 3, **NETWORK),
-        RigidMotion(rest_A, torch.ones(9), **NETWORK),
+        RigidSegments(rest_A, torch.ones(9), torch.arange(9) // 3, NETWORK),
+        RigidMotion(rest_A, torch.ones(9), NETWORK),
     ):
         x_A = rest_A.expand(2, -1, -1).clone().requires_grad_()
         (step(x_A, torch.randn(2, 2)) * torch.randn(9, 3)).sum().backward()

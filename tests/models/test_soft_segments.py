@@ -3,10 +3,11 @@ from __future__ import annotations
 import torch
 
 from cryoscope.models.field_deformers import FieldMLP
+from cryoscope.models.latent_networks import LatentNetwork
 from cryoscope.models.rigid_deformers import RigidSegments
 from cryoscope.models.soft_segments import SoftSegments
 
-NETWORK = {"latent_dim": 2, "widths": (8,)}
+NETWORK = LatentNetwork(2, (8,))
 
 
 def made(count: int = 60, segments: int = 3) -> tuple[torch.Tensor, SoftSegments]:
@@ -14,7 +15,7 @@ def made(count: int = 60, segments: int = 3) -> tuple[torch.Tensor, SoftSegments
     rest_A = torch.randn(count, 3) * 10
     place = torch.arange(count)
     return rest_A, SoftSegments(
-        rest_A, torch.ones(count), place, place // (count // segments), **NETWORK
+        rest_A, torch.ones(count), place, place // (count // segments), NETWORK
     )
 
 
@@ -31,7 +32,7 @@ def test_it_starts_at_rest_and_hard_segments_move_as_rigid_ones_do() -> None:
     rest_A, step = made()
     z = torch.randn(4, 2)
     assert torch.allclose(step(rest_A.expand(4, -1, -1), z), rest_A.expand(4, -1, -1), atol=1e-5)
-    rigid = RigidSegments(rest_A, torch.ones(60), torch.arange(60) // 20, **NETWORK)
+    rigid = RigidSegments(rest_A, torch.ones(60), torch.arange(60) // 20, NETWORK)
     torch.nn.init.normal_(step.net.last.bias, std=4.0)
     rigid.net.load_state_dict(step.net.state_dict())
     with torch.no_grad():
@@ -65,7 +66,7 @@ def test_a_field_moves_neighbours_alike_and_starts_at_rest() -> None:
     torch.manual_seed(0)
     rest_A = torch.randn(50, 3) * 15
     rest_A[1] = rest_A[0] + 0.01
-    step = FieldMLP(rest_A, latent_dim=2, widths=(32, 32, 32))
+    step = FieldMLP(rest_A, LatentNetwork(2, (32, 32, 32), "elu"))
     z = torch.randn(3, 2)
     x_A = rest_A.expand(3, -1, -1)
     assert torch.equal(step(x_A, z), x_A)

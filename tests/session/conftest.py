@@ -40,6 +40,20 @@ def fake_thread() -> ThreadRunner:
 RUNNERS = {"process": fake_process, "thread": fake_thread}
 
 
+@pytest.fixture
+def sessions() -> Iterator[Callable[[], Session]]:
+    """Makes sessions whose runner is a fake in a thread, and closes them."""
+    made: list[Session] = []
+
+    def make() -> Session:
+        made.append(Session(make_runner=fake_thread))
+        return made[-1]
+
+    yield make
+    for session in made:
+        actions.close(session)
+
+
 def structure() -> Structure:
     """One CA atom per bead of the fake worker."""
     return Structure(

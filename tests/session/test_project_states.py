@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,25 +23,12 @@ from cryoscope.session.check_records import Check
 from cryoscope.session.contours import Contour
 from cryoscope.session.project_keeper import QUIET_S
 from cryoscope.session.view_averages import ViewAverages
-from tests.session.conftest import eventually, fake_thread
+from tests.session.conftest import eventually
 from tests.session.test_projects import a_run, damage, no_error, opened, own_settings, warnings_of
 
 __all__ = ["own_settings"]  # the fixture
 NEW_KEYS = ("kept", "check")
 SHELLS = np.arange(9) / 32.0
-
-
-@pytest.fixture
-def sessions() -> Iterator[Any]:
-    made: list[Session] = []
-
-    def make() -> Session:
-        made.append(Session(make_runner=fake_thread))
-        return made[-1]
-
-    yield make
-    for session in made:
-        actions.close(session)
 
 
 def a_map(px: int = 16) -> Volume:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,6 @@ SQUARE = [[-9.0, -9.0], [0.0, -9.0], [0.0, 9.0], [-9.0, 9.0]]
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
-
-
-@pytest.fixture
-def sessions() -> Iterator[Any]:
-    made: list[Session] = []
-
-    def make() -> Session:
-        made.append(Session(make_runner=fake_thread))
-        return made[-1]
-
-    yield make
-    for session in made:
-        actions.close(session)
 
 
 def a_run(folder: Path) -> Path:
