@@ -318,10 +318,7 @@ def particle_numbers(file: Path, count: int) -> NDArray[np.int64]:
         try:
             if file.suffix.lower() == ".npy":
                 # Mapped: a header that promises more than the file holds is refused.
-                values = np.load(file, mmap_mode="r", allow_pickle=False)
-                if not isinstance(values, np.ndarray):
-                    raise ValueError("an archive of arrays")
-                values = np.array(values)
+                values = np.array(np.lib.format.open_memmap(file, mode="r"))
             else:
                 with warnings.catch_warnings(action="ignore"):  # numpy's, about an empty file
                     values = np.loadtxt(file, dtype=np.float64, ndmin=1)
