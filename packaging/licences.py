@@ -41,7 +41,7 @@ def main() -> int:
         licence = licence_of(dist)
         texts = texts_of(dist)
         name = f"{dist.name} {dist.version}"
-        if not licence and not texts:
+        if not licence and not texts and holds_files(dist):
             problems.append(f"{name}: its licence cannot be told")
         if FORBIDDEN.search(licence) and not ALTERNATIVE.search(licence):
             problems.append(f"{name}: {licence}")
@@ -103,6 +103,11 @@ def wanted(requirement: Requirement, extras: tuple[str, ...]) -> bool:
     if requirement.marker is None:
         return True
     return any(requirement.marker.evaluate({"extra": extra}) for extra in (*extras, ""))
+
+
+def holds_files(dist: Distribution) -> bool:
+    """Whether more than its metadata is installed; some only name others (cuda-toolkit)."""
+    return any(not file.parts[0].endswith(".dist-info") for file in dist.files or ())
 
 
 def licence_of(dist: Distribution) -> str:
