@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,13 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from cryoscope.app.napari_bridge import DENSITY_LAYER
+from cryoscope.session import RunStatus, actions
 
 LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 SHIFT, CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 Until = Callable[..., None]
+#: Without a change for so long, the plot has what was on its way.
+STILL_S = 0.5
 
 
 def drag(canvas: Any, corners: list[tuple[float, float]], keys: Any = NO_KEY) -> None:
@@ -37,3 +41,18 @@ def train(window: Any, session: Any, until: Until) -> None:
     QTest.mouseClick(window.training.start, LEFT)
     until(lambda: session.embedding is not None and DENSITY_LAYER in window.viewer.layers)
     until(lambda: not window.latent.canvas.empty_text)
+
+
+def pause(window: Any, session: Any, until: Until) -> None:
+    """Pause, and wait until nothing that was on its way moves the plot any more."""
+    actions.pause_training(session)
+    until(lambda: session.run.status is RunStatus.PAUSED)
+    seen: list[Any] = [None, 0.0]
+
+    def still() -> bool:
+        now = (id(session.embedding), window.latent.canvas.home)
+        if now != seen[0]:
+            seen[:] = [now, time.monotonic()]
+        return time.monotonic() - seen[1] > STILL_S
+
+    until(still)

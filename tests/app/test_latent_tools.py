@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gestures import LEFT, NO_KEY, SHIFT, Until, drag, train
+from gestures import LEFT, NO_KEY, SHIFT, Until, drag, pause, train
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from cryoscope.app.widgets.latent_canvas import LatentCanvas, Tool
-from cryoscope.session import RunStatus, actions
+from cryoscope.session import actions
 
 BOTH = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
 
@@ -97,8 +97,8 @@ def test_another_tool_drops_what_is_half_drawn(canvas: LatentCanvas) -> None:
 @pytest.fixture
 def paused(window: Any, session: Any, until: Until) -> Any:
     train(window, session, until)
-    actions.pause_training(session)
-    until(lambda: session.run.status is RunStatus.PAUSED and not session.jobs)
+    pause(window, session, until)
+    until(lambda: not session.jobs)
     return window
 
 

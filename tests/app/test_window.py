@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import synthetic
-from gestures import CTRL, LEFT, NO_KEY, SHIFT, Until, box, drag, train
+from gestures import CTRL, LEFT, NO_KEY, SHIFT, Until, box, drag, pause, train
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
@@ -80,8 +80,8 @@ def test_a_live_refresh_waits_but_what_is_asked_for_does_not(
     from dataclasses import replace
 
     train(window, session, until)
-    actions.pause_training(session)
-    until(lambda: session.run.status is RunStatus.PAUSED and not session.jobs)
+    pause(window, session, until)
+    until(lambda: not session.jobs)
     bridge = window.napari_bridge
     qtbot.wait(300)
     bridge._draw_offered()
@@ -119,8 +119,8 @@ def test_a_new_state_compiles_no_shader(
     from vispy.visuals.shaders.program import ModularProgram
 
     train(window, session, until)
-    actions.pause_training(session)
-    until(lambda: session.run.status is RunStatus.PAUSED and not session.jobs)
+    pause(window, session, until)
+    until(lambda: not session.jobs)
     for _ in range(2):
         window.napari_bridge.show(session.shown)
         qtbot.wait(150)
@@ -140,8 +140,8 @@ def test_a_new_state_compiles_no_shader(
 
 def test_scrubbing_moves_the_molecule(window: Any, session: Any, until: Until) -> None:
     train(window, session, until)
-    actions.pause_training(session)
-    until(lambda: session.run.status is RunStatus.PAUSED and not session.jobs)
+    pause(window, session, until)
+    until(lambda: not session.jobs)
     x0, x1, y0, y1 = window.latent.canvas.bounds
     middle = 0.5 * (y0 + y1)
     for edge in (x0, x1):
@@ -153,8 +153,7 @@ def test_scrubbing_moves_the_molecule(window: Any, session: Any, until: Until) -
 
 def test_lasso_add_subtract_undo_rename_remove(window: Any, session: Any, until: Until) -> None:
     train(window, session, until)
-    actions.pause_training(session)
-    until(lambda: session.run.status is RunStatus.PAUSED)
+    pause(window, session, until)
     window.latent.choose(Tool.LASSO)
     canvas, panel = window.latent.canvas, window.selections
     x = session.embedding.xy[:, 0]
