@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -53,7 +54,7 @@ class HiddenLayers(nn.Module):
         return x
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """From what is seen of an image to features, in two steps.
 
     The first depends on the image alone, the second is learned: what was looked at can be kept.
@@ -69,13 +70,13 @@ class Encoder(nn.Module):
     feature_count: int
     in_map_frame = False
 
+    @abstractmethod
     def look(self, seen: Tensor, rotation: Tensor) -> Tensor:
         """(B, m) coefficients and (B, 3, 3) rotations -> (B, ...), without parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, looked: Tensor) -> Tensor:
         """What was looked at -> (B, feature_count) features, activated."""
-        raise NotImplementedError
 
     def forward(self, seen: Tensor, rotation: Tensor) -> Tensor:
         """(B, m) coefficients and (B, 3, 3) rotations -> (B, feature_count)."""

@@ -24,14 +24,20 @@ def session() -> Iterator[Session]:
     actions.close(made)
 
 
-def test_a_run_of_cryodrgn_is_followed(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def followed(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a small run of theirs that the session has opened and looks at often."""
     monkeypatch.setattr(cryodrgn_runs, "LOOK_EVERY_S", 0.05)
     folder = tmp_path / "theirs"
     write(folder, VolumeConfig(widths=(8, 8)))
     actions.open_run(session, folder)
     eventually(lambda: session.latents is not None and session.run.ready, "a decoder")
+    return folder
+
+
+def test_a_run_of_cryodrgn_is_followed(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = followed(session, tmp_path, monkeypatch)
     first = session.latents
     assert session.run.folder == folder
     assert session.run.reference is None
@@ -72,11 +78,7 @@ def test_a_run_before_its_first_epoch_is_waited_for(
 def test_settings_that_are_spoilt_meanwhile_end_the_following(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cryodrgn_runs, "LOOK_EVERY_S", 0.05)
-    folder = tmp_path / "theirs"
-    write(folder, VolumeConfig(widths=(8, 8)))
-    actions.open_run(session, folder)
-    eventually(lambda: session.run is not None and session.run.ready, "a decoder")
+    folder = followed(session, tmp_path, monkeypatch)
     shown = session.latents
     session.change(notice=None)
     # whole, but of more particles than the run has: no newer epoch can be trusted
